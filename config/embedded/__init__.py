@@ -1,0 +1,1 @@
+"""PostgreSQL and Redis started by us, for trying out, development and tests. Never a dependency of production."""

@@ -1,0 +1,237 @@
+"""Reads the environment, and refuses with one sentence what would be wrong or unsafe."""
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from config.embedded import state
+
+DEFAULT_RETRY_SCHEDULE = (10, 40, 160, 640, 2560, 10_240, 28_800, 28_800, 28_800)
+# 10 s times 4^(n-1), at most 8 h: nine waits, ten attempts, about 28 hours.
+RETRIES_MAX = 20
+RETRY_WAIT_MAX_S = 86_400
+# The same bounds as an endpoint's own `retry_schedule`.
+
+DELIVERY_TIMEOUT_MIN_S = 0.1
+DELIVERY_TIMEOUT_MAX_S = 30.0
+# A lane's lease has to outlive the longest attempt; see deliveries.
+
+DEVELOPMENT_SECRET_KEY = "development-only"  # noqa: S105 - public on purpose, and refused in production
+DEVELOPMENT_ENCRYPTION_KEY = base64.b64encode(b"development-only-development-key").decode()
+SECRET_KEY_LENGTH_MIN = 32
+SECRET_KEY_VARIETY_MIN = 10
+# Different characters. Random hexadecimal digits of that length have 10 of 16 for certain; `changeme` repeated has 7.
+ENCRYPTION_KEY_BYTES = 32
+ENCRYPTION_KEY_VARIETY_MIN = 12
+# Different bytes. 32 random ones have fewer than 20 about never.
+
+MAKE_SECRET_KEY = """python -c 'import secrets; print(secrets.token_urlsafe(64))'"""  # noqa: S105 - a command
+MAKE_ENCRYPTION_KEY = (
+    """python -c 'import base64, secrets; print(base64.b64encode(secrets.token_bytes(32)).decode())'"""
+)
+
+CONNECTION_AGE_S = 600
+CONNECT_TIMEOUT_S = 5
+WEB_LIMITS = "-c lock_timeout=2s -c statement_timeout=15s -c idle_in_transaction_session_timeout=10s"
+# A request that waits longer than this has lost its caller; it must not keep its row locks or its thread.
+
+ABSENT_DATABASE = {"ENGINE": "config.embedded.absent", "NAME": "absent"}
+ABSENT_REDIS_URL = "redis://127.0.0.1:6379/0"
+
+
+class Env:
+    """Typed reads. A variable that is set to nothing counts as unset."""
+
+    def __init__(self, variables: Mapping[str, str] = os.environ) -> None:
+        self._variables = variables
+
+    def text(self, name: str, *, default: str = "") -> str:
+        return self._variables.get(name, "").strip() or default
+
+    def boolean(self, name: str, *, default: bool) -> bool:
+        text = self.text(name, default=str(default)).lower()
+        if text not in ("true", "false"):
+            raise ImproperlyConfigured(f"{name} must be true or false, not {text!r}.")
+        return text == "true"
+
+    def whole(self, name: str, *, default: int, least: int = 1, most: int = 2**31 - 1) -> int:
+        text = self.text(name, default=str(default))
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise ImproperlyConfigured(f"{name} must be a whole number from {least} to {most}, not {text!r}.")
+        return int(text)
+
+    def number(self, name: str, *, default: float, least: float, most: float) -> float:
+        text = self.text(name, default=str(default))
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most:
+            raise ImproperlyConfigured(f"{name} must be a number from {least:g} to {most:g}, not {text!r}.")
+        return value
+
+    def choice(self, name: str, *, default: str, choices: tuple[str, ...]) -> str:
+        text = self.text(name, default=default)
+        if text not in choices:
+            raise ImproperlyConfigured(f"{name} must be {' or '.join(choices)}, not {text!r}.")
+        return text
+
+    def parts(self, name: str, *, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """The comma-separated parts."""
+        text = self.text(name)
+        return tuple(part.strip() for part in text.split(",") if part.strip()) if text else default
+
+
+def secret_key(env: Env, *, debug: bool) -> str:
+    """The key that signs sessions and links. Outside development a missing or weak one is refused."""
+    key = env.text("SECRET_KEY")
+    if debug:
+        return key or DEVELOPMENT_SECRET_KEY
+    flaw = _secret_key_flaw(key)
+    if flaw:
+        raise ImproperlyConfigured(
+            f"SECRET_KEY {flaw}: set it to a random text that only this installation knows, made with "
+            f"`{MAKE_SECRET_KEY}` (or set DEBUG=true for development)."
+        )
+    return key
+
+
+def _secret_key_flaw(key: str) -> str:
+    if not key:
+        return "is missing"
+    if key == DEVELOPMENT_SECRET_KEY or key.startswith(("django-insecure-", DEVELOPMENT_SECRET_KEY)):
+        return "is the development default"
+    if len(key) < SECRET_KEY_LENGTH_MIN:
+        return f"is too short ({len(key)} characters, {SECRET_KEY_LENGTH_MIN} are needed)"
+    if len(set(key)) < SECRET_KEY_VARIETY_MIN:
+        return f"is too easy to guess ({len(set(key))} different characters)"
+    return ""
+
+
+def encryption_keys(env: Env, *, debug: bool) -> tuple[str, ...]:
+    """The keys of the key ring, newest first. Outside development missing or weak ones are refused."""
+    keys = env.parts("ENCRYPTION_KEYS")
+    if debug and not keys:
+        return (DEVELOPMENT_ENCRYPTION_KEY,)
+    flaw = _encryption_keys_flaw(keys, debug=debug)
+    if flaw:
+        raise ImproperlyConfigured(
+            f"ENCRYPTION_KEYS {flaw}: set it to one or more comma-separated keys, newest first, each made with "
+            f"`{MAKE_ENCRYPTION_KEY}`{'' if debug else ' (or set DEBUG=true for development)'}."
+        )
+    return keys
+
+
+def _encryption_keys_flaw(keys: tuple[str, ...], *, debug: bool) -> str:
+    if not keys:
+        return "is missing"
+    if not debug and DEVELOPMENT_ENCRYPTION_KEY in keys:
+        return "contains the development default"
+    raw = [_key_bytes(key) for key in keys]
+    if any(len(key) != ENCRYPTION_KEY_BYTES for key in raw):
+        return f"contains a key that is not the base64 text of {ENCRYPTION_KEY_BYTES} bytes"
+    if len(set(raw)) != len(raw):
+        return "contains the same key twice"
+    if not debug and any(len(set(key)) < ENCRYPTION_KEY_VARIETY_MIN for key in raw):
+        return "contains a key that is too easy to guess"
+    return ""
+
+
+def _key_bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def allowed_hosts(env: Env) -> list[str]:
+    return list(env.parts("ALLOWED_HOSTS", default=("localhost", "127.0.0.1", "[::1]")))
+
+
+def trusted_origins(env: Env) -> list[str]:
+    """Origins besides our own that may post to the portal and admin, e.g. a proxy's name."""
+    origins = env.parts("CSRF_TRUSTED_ORIGINS")
+    if not all(origin.startswith(("https://", "http://")) for origin in origins):
+        raise ImproperlyConfigured("CSRF_TRUSTED_ORIGINS must be origins such as https://signet.example, with commas.")
+    return list(origins)
+
+
+def database(env: Env) -> dict[str, Any]:
+    """Django's database settings: DATABASE_URL, else the embedded PostgreSQL of this checkout if it is up."""
+    url = env.text("DATABASE_URL") or state.read().database_url
+    if not url:
+        return dict(ABSENT_DATABASE)
+    config = _parse_database_url(url)
+    options = config.setdefault("OPTIONS", {})
+    # The socket directory of `postgresql://user@/name?host=/dir`; Django shows and compares HOST.
+    config["HOST"] = options.pop("host", "") or config["HOST"]
+    options.setdefault("connect_timeout", CONNECT_TIMEOUT_S)
+    if env.text("SIGNET_ROLE") == "web":
+        options["options"] = f"{options.get('options', '')} {WEB_LIMITS}".strip()
+    return config | {"CONN_MAX_AGE": CONNECTION_AGE_S, "CONN_HEALTH_CHECKS": True}
+
+
+def _parse_database_url(url: str) -> dict[str, Any]:
+    if not url.startswith(("postgres://", "postgresql://")):
+        raise ImproperlyConfigured("DATABASE_URL must start with postgres://: Signet keeps its ledger in PostgreSQL.")
+    try:
+        config = environ.Env.db_url_config(url)
+    except ValueError:
+        config = {}
+    if not config.get("NAME"):
+        raise ImproperlyConfigured(
+            "DATABASE_URL must name a database, e.g. postgres://user:password@db.example:5432/signet."
+        )
+    return dict(config)
+
+
+def redis_url(env: Env) -> str:
+    """REDIS_URL, else the embedded Redis of this checkout if it is up."""
+    url = env.text("REDIS_URL") or state.read().redis_url or ABSENT_REDIS_URL
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ImproperlyConfigured("REDIS_URL must start with redis://, rediss:// or unix://.")
+    return url
+
+
+def broker_url(url: str) -> str:
+    """The Redis URL as Celery wants it: it spells the address of a Unix socket in its own way."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix":
+        return url
+    database = parse_qs(parts.query).get("db", ["0"])[0]
+    return f"redis+socket://{parts.path}?virtual_host={database}"
+
+
+def retry_schedule(env: Env) -> tuple[int, ...]:
+    """Seconds before each retry."""
+    parts = env.parts("RETRY_SCHEDULE")
+    if not parts:
+        return DEFAULT_RETRY_SCHEDULE
+    are_numbers = all(part.isascii() and part.isdigit() and 1 <= int(part) <= RETRY_WAIT_MAX_S for part in parts)
+    if not are_numbers or len(parts) > RETRIES_MAX:
+        raise ImproperlyConfigured(
+            f"RETRY_SCHEDULE must be up to {RETRIES_MAX} whole seconds from 1 to {RETRY_WAIT_MAX_S} with commas "
+            "between, e.g. 10,40,160."
+        )
+    return tuple(int(part) for part in parts)
+
+
+def target_networks(env: Env) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Networks that deliveries may reach besides public addresses."""
+    return tuple(_network(text) for text in env.parts("ALLOWED_TARGET_NETWORKS"))
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"ALLOWED_TARGET_NETWORKS must be networks such as 10.1.0.0/16 with commas between, not {text!r}."
+        ) from None

@@ -1,0 +1,103 @@
+"""The processes that make a running platform: web, two kinds of workers, beat."""
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.children import Plan
+
+WEB_PROCESSES_MAX = 4
+WEB_THREADS_MAX = 12
+# Each thread keeps a connection: with the workers' they stay well within the embedded server's 100.
+DRAINS_MIN = 2
+# While one drain waits for its last stragglers another must be there to claim.
+CHORES = 2
+# Concurrency of the node that does everything but drain: sweeps and other chores, short and rare.
+QUIET = "ignore:You're running the worker with superuser privileges"
+# Celery says this in ten lines for each node; `serve` says it once.
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where this platform runs. `services` are the URLs to hand on when the environment does not have them."""
+
+    host: str
+    port: int
+    drains: int
+    state_dir: Path
+    services: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+def default_drains() -> int:
+    return max(DRAINS_MIN, _processors())
+
+
+def platform(site: Site) -> list[Plan]:
+    return [
+        _web(site),
+        _worker(site, "drain", queue="drain", concurrency=site.drains),
+        _worker(site, "tasks", queue="deliveries", concurrency=CHORES),
+        _beat(site),
+    ]
+
+
+def demo(site: Site) -> Plan:
+    return Plan("demo", (sys.executable, "manage.py", "demo"), _environment(site))
+
+
+def migrate(site: Site) -> Plan:
+    return Plan("migrate", (sys.executable, "manage.py", "migrate", "--no-input", "--verbosity=0"), _environment(site))
+
+
+def _web(site: Site) -> Plan:
+    processes = min(WEB_PROCESSES_MAX, _processors())
+    # While one thread computes, others wait for Postgres.
+    threads = min(WEB_THREADS_MAX, 2 * _processors() + 1)
+    command = (
+        *(sys.executable, "-m", "granian", "--interface", "wsgi"),
+        *("--host", site.host, "--port", str(site.port)),
+        *("--workers", str(processes), "--blocking-threads", str(threads)),
+        *("--respawn-failed-workers", "--workers-kill-timeout", "4", "--log-level", "warning"),
+        "config.wsgi:application",
+    )
+    return Plan("web", command, _environment(site) | {"SIGNET_ROLE": "web"})
+
+
+def _worker(site: Site, name: str, *, queue: str, concurrency: int) -> Plan:
+    ready_file = site.state_dir / f"{name}-{site.port}.ready"
+    command = (
+        *(sys.executable, "-m", "celery", "--quiet", "--app", "config", "worker"),
+        *("--queues", queue, "--hostname", f"{name}-{site.port}@%h", "--concurrency", str(concurrency)),
+        # Nodes do not need to know of each other: all that they share is in Postgres.
+        *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
+    )
+    environment = _environment(site) | {"SIGNET_READY_FILE": str(ready_file), "PYTHONWARNINGS": QUIET}
+    return Plan(name, command, environment, ready_file=ready_file, is_worker=True)
+
+
+def _beat(site: Site) -> Plan:
+    """Rings and holds nothing: its schedule needs no file, and a kill is its cleanest stop.
+
+    Asked politely it breaks off inside whatever it is sending and logs the wreck.
+    """
+    command = (
+        *(sys.executable, "-m", "celery", "--quiet", "--app", "config", "beat"),
+        *("--scheduler", "celery.beat:Scheduler", "--pidfile=", "--loglevel", "WARNING"),
+    )
+    return Plan("beat", command, _environment(site), stop_signal=signal.SIGKILL)
+
+
+def _environment(site: Site) -> dict[str, str]:
+    return {"DJANGO_SETTINGS_MODULE": "config.settings", "PORT": str(site.port), **site.services}
+
+
+def _processors() -> int:
+    """Those that this process may use: fewer than the machine has, in most containers."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,106 @@
+"""Tells the drains that there is work. It may fail: then the work leaves a little later, and nothing is lost.
+
+1. Mark the lanes due in Postgres, after the publish is committed.
+2. Make sure that one `drain` task is queued. Rings coalesce behind a Redis key that the drain clears before it claims.
+
+A dead or frozen Redis costs one short timeout; after that the bell stays silent for a second and beat's tick does.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+from uuid import UUID
+
+import redis
+from celery import current_app
+from django.conf import settings
+from django.db import Error, connection
+
+logger = logging.getLogger(__name__)
+
+DRAIN_TASK = "deliveries.drain"
+BELL_KEY = "signet:bell"
+STARTED_KEY = "signet:drains-started"
+BELL_LIFE_MS = 5_000
+# If the message behind the key is lost, the next ring after this queues another; beat's tick comes sooner still.
+REDIS_TIMEOUT_S = 0.3
+# A healthy Redis answers within a millisecond; a publish may wait this long for a sick one.
+SILENCE_S = 1.0
+
+MARK_DUE = """
+WITH due AS MATERIALIZED (
+    -- Locked in one order everywhere, so that publishers and drains cannot deadlock.
+    SELECT endpoint_id FROM deliveries_lane
+    WHERE endpoint_id = ANY (%s) AND (due_at IS NULL OR due_at > GREATEST(clock_timestamp(), not_before))
+    ORDER BY endpoint_id FOR NO KEY UPDATE
+)
+UPDATE deliveries_lane l SET due_at = GREATEST(clock_timestamp(), not_before)
+FROM due WHERE l.endpoint_id = due.endpoint_id
+"""
+
+
+class Doorbell:
+    """One process's bell: a Redis client with short timeouts and the memory of when Redis last failed."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S, retry_on_timeout=False, retry=None
+        )
+        self._silent_until = 0.0
+        self.failures = 0
+
+    def ring(self) -> bool:
+        """Queue a drain unless one is queued already. False if Redis could not be asked."""
+        if time.monotonic() < self._silent_until:
+            return False
+        try:
+            if self._redis.set(BELL_KEY, b"1", nx=True, px=BELL_LIFE_MS):
+                current_app.send_task(DRAIN_TASK, queue="drain", ignore_result=True, retry=False)
+        except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, a publish goes on
+            self._fail(error)
+            return False
+        return True
+
+    def answer(self) -> None:
+        """A drain has come: the next ring shall queue another. Called before it claims."""
+        try:
+            with self._redis.pipeline(transaction=False) as pipe:
+                pipe.delete(BELL_KEY)
+                pipe.incr(STARTED_KEY)
+                pipe.execute()
+        except redis.RedisError as error:
+            self._fail(error)
+
+    def drains_started(self) -> int:
+        """How many drains have ever answered; -1 if Redis could not be asked."""
+        try:
+            return int(self._redis.get(STARTED_KEY) or 0)
+        except redis.RedisError as error:
+            self._fail(error)
+            return -1
+
+    def _fail(self, error: Exception) -> None:
+        self.failures += 1
+        self._silent_until = time.monotonic() + SILENCE_S
+        logger.warning("doorbell failed: %s", type(error).__name__)
+
+
+_bell: Doorbell | None = None
+
+
+def bell() -> Doorbell:
+    """This process's doorbell."""
+    global _bell  # noqa: PLW0603 - one connection pool a process
+    if _bell is None:
+        _bell = Doorbell(settings.REDIS_URL)
+    return _bell
+
+
+def wake(endpoint_ids: Iterable[UUID]) -> None:
+    """Mark lanes due and ring. Never raises: the sweep finds what this could not mark."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(MARK_DUE, [list(endpoint_ids)])
+    except Error as error:
+        logger.warning("lanes not marked due, the sweep will: %s", type(error).__name__)
+    bell().ring()

@@ -1,0 +1,252 @@
+"""The drain: keeps as many requests in the air as there is work and room for, and records them in groups.
+
+    claim lanes → render + sign → HTTP client → record outcomes → release lanes
+
+Any number of drains may run, on any number of machines. One that dies leaves its lanes to others when their leases
+run out; one that loses Postgres goes on carrying what is in the air and records it when Postgres is back.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import psycopg
+from django.db import DatabaseError
+
+from deliveries.doorbell import Doorbell
+from deliveries.engine.clock import Clock
+from deliveries.engine.sender import Sender
+from deliveries.engine.store import LEASE, Store
+from deliveries.engine.turn import Turn
+from deliveries.engine.values import HeldLane, Pick, Result
+from subscriptions.services import endpoints
+
+logger = logging.getLogger(__name__)
+
+GROUP_SIZE = 256
+# Results recorded at once; larger groups cost less each, but hold their lanes' rows longer.
+GROUP_WAIT_S = 0.003
+# A result waits this long for company while others are in the air.
+LOOK_S = 0.02
+# How often a drain that waits for its receivers looks for new work in lanes that it holds itself.
+LINGER_S = 1.0
+# Beat's tick is a second away at most; what comes due sooner is worth waiting for.
+BUDGET_S = 60.0
+# After this a drain hands over to a fresh one, if one comes: so that a process can be recycled.
+SUSPECT_SHARE = 0.5
+# Of the capacity: the other half is kept for lanes that answer.
+RECONNECT_S = 0.25
+GIVE_UP_S = LEASE.total_seconds()
+# Without Postgres for longer than a lease, what the drain holds belongs to others.
+
+
+@dataclass(slots=True)
+class Engine:
+    """What a process keeps between drains: its connections, its open sockets, its prepared endpoints."""
+
+    store: Store
+    sender: Sender
+    clock: Clock
+    bell: Doorbell
+    capacity: int
+
+
+class Drain:
+    """One run over the engine, from the ring of the bell until nothing is due."""
+
+    def __init__(self, engine: Engine, *, is_stopping: Callable[[], bool]) -> None:
+        self._store, self._sender, self._clock, self._bell = engine.store, engine.sender, engine.clock, engine.bell
+        self._capacity = engine.capacity
+        self._is_stopping = is_stopping
+        self._lanes: dict[UUID, HeldLane] = {}
+        self._results: list[Result] = []
+        self._returned: list[Pick] = []
+        self._group_size = GROUP_SIZE
+        self._oldest_result_at = 0.0
+        self._next_look_at = 0.0
+        self._is_hungry = True
+        self._is_work_near = True
+        self._handover = Handover(engine.bell)
+        self.attempts = 0
+
+    def run(self) -> int:
+        """Drain until nothing is due and nothing is in the air. Returns the number of attempts recorded."""
+        self._bell.answer()
+        self._reconnect()
+        while not self._is_done():
+            self._collect()
+            if self._is_turn_due():
+                self._take_turn()
+        return self.attempts
+
+    @property
+    def _is_claiming(self) -> bool:
+        return not self._is_stopping() and not self._handover.is_taken
+
+    def _is_done(self) -> bool:
+        if self._sender.in_flight or self._results or self._returned:
+            return False
+        return not self._is_claiming or not self._is_work_near
+
+    def _collect(self) -> None:
+        if not self._sender.in_flight and not self._results and not self._is_hungry:
+            time.sleep(max(0.0, min(LOOK_S, self._next_look_at - time.monotonic())))
+            return
+        finished = self._sender.poll(self._patience(), now=self._clock.now)
+        if finished and not self._results:
+            self._oldest_result_at = time.monotonic()
+        self._results.extend(finished)
+
+    def _patience(self) -> float:
+        """How long the client may wait for the network before the drain has other work."""
+        if self._is_hungry and self._free > 0:
+            return 0.0
+        until = self._next_look_at
+        if self._results:
+            until = min(until, self._oldest_result_at + GROUP_WAIT_S)
+        return max(0.0, until - time.monotonic())
+
+    @property
+    def _free(self) -> int:
+        return self._capacity - self._sender.in_flight
+
+    def _is_turn_due(self) -> bool:
+        now = time.monotonic()
+        if self._results and (len(self._results) >= GROUP_SIZE or not self._sender.in_flight):
+            return True
+        if self._results and now - self._oldest_result_at >= GROUP_WAIT_S:
+            return True
+        return bool(self._returned) or now >= self._next_look_at or (self._is_hungry and self._free > 0)
+
+    def _take_turn(self) -> None:
+        """One transaction, then send what it picked. Whatever fails, no result is lost before its lease is."""
+        group, returned = self._results[: self._group_size], self._returned
+        began = time.monotonic()
+        try:
+            self._turn(group, returned, began)
+        except psycopg.OperationalError as error:
+            logger.warning("turn lost its database: %s", type(error).__name__)
+            self._reconnect()
+        except psycopg.DataError:
+            self._isolate(group)
+
+    def _turn(self, group: list[Result], returned: list[Pick], began: float) -> None:
+        turn = Turn(
+            store=self._store,
+            held=self._lanes,
+            results=group,
+            returned=returned,
+            free=self._free,
+            may_be_suspect=self._suspects_in_flight() < self._capacity * SUSPECT_SHARE,
+            is_claiming=self._is_claiming,
+            now=self._clock.now(),
+        )
+        plan = turn.take()
+        del self._results[: len(group)]
+        self._returned = []
+        self._group_size = min(GROUP_SIZE, self._group_size * 2)
+        self.attempts += len(group)
+        self._adopt(plan.lanes, plan.lost)
+        self._is_hungry = plan.is_hungry
+        self._next_look_at = time.monotonic() + LOOK_S
+        self._disable(group)
+        self._send(plan.picks, began)
+        self._look_ahead()
+        self._handover.consider()
+
+    def _adopt(self, lanes: dict[UUID, HeldLane], lost: set[UUID]) -> None:
+        for endpoint_id in lost:
+            self._lanes.pop(endpoint_id, None)
+        for endpoint_id, lane in lanes.items():
+            if lane.flying:
+                self._lanes[endpoint_id] = lane
+            else:
+                self._lanes.pop(endpoint_id, None)
+
+    def _send(self, picks: list[Pick], began: float) -> None:
+        if time.monotonic() - began > GIVE_UP_S / 3:
+            # Frozen between the claim and here: the lease may be over before an answer could come.
+            self._returned.extend(picks)
+            return
+        versions = {pick.endpoint_id: self._lanes[pick.endpoint_id].row.version for pick in picks}
+        try:
+            failed_at_once = self._sender.send(picks, versions=versions, now=self._clock.now())
+        except DatabaseError as error:
+            logger.warning("endpoints could not be read: %s", type(error).__name__)
+            self._returned.extend(picks)
+            return
+        if failed_at_once and not self._results:
+            self._oldest_result_at = time.monotonic()
+        self._results.extend(failed_at_once)
+
+    def _disable(self, group: list[Result]) -> None:
+        """A receiver that answered 410 wants no more, ever."""
+        for result in group:
+            if result.decision.disable_reason:
+                endpoints.disable(
+                    endpoint_id=result.pick.endpoint_id, reason=result.decision.disable_reason, now=result.finished_at
+                )
+
+    def _suspects_in_flight(self) -> int:
+        return sum(len(lane.flying) for lane in self._lanes.values() if lane.window.is_suspect)
+
+    def _look_ahead(self) -> None:
+        """When idle: is there anything due so soon that it is not worth going to sleep?"""
+        self._is_work_near = True
+        if self._sender.in_flight or self._results or self._is_hungry or not self._is_claiming:
+            return
+        now = self._clock.now()
+        self._is_work_near = self._store.next_due(until=now + timedelta(seconds=LINGER_S), now=now) is not None
+
+    def _isolate(self, group: list[Result]) -> None:
+        """Postgres refused a value in the group: halve it until the culprit stands alone, then record that one bare."""
+        if len(group) > 1:
+            self._group_size = len(group) // 2
+            return
+        logger.error("attempt %s could not be stored as it is", group[0].attempt_id)
+        self._results[0] = group[0].bare()
+
+    def _reconnect(self) -> None:
+        """Connect to Postgres, carrying on with the network meanwhile. Raises when it stays away for a whole lease."""
+        deadline = time.monotonic() + GIVE_UP_S
+        while True:
+            try:
+                if not self._store.is_connected:
+                    self._store.connect()
+                if self._clock.is_stale:
+                    self._clock.set(self._store.clock())
+                return
+            except psycopg.OperationalError:
+                self._store.close()
+                if time.monotonic() > deadline:
+                    raise
+                self._results.extend(self._sender.poll(RECONNECT_S, now=self._clock.now))
+
+
+class Handover:
+    """The end of a drain's budget: it stops claiming once another has come, so that healthy traffic never waits."""
+
+    def __init__(self, bell: Doorbell) -> None:
+        self._bell = bell
+        self._rings_at = time.monotonic() + BUDGET_S
+        self._drains_before: int | None = None
+        self._next_check_at = 0.0
+        self.is_taken = False
+
+    def consider(self) -> None:
+        """Ring when the budget is over; afterwards see whether somebody came."""
+        now = time.monotonic()
+        if now < self._rings_at or now < self._next_check_at or self.is_taken:
+            return
+        self._next_check_at = now + LINGER_S
+        started = self._bell.drains_started()
+        if started < 0:
+            return
+        if self._drains_before is None:
+            self._drains_before = started
+            self._bell.ring()
+        elif started > self._drains_before:
+            self.is_taken = True

@@ -1,0 +1,116 @@
+"""Endpoints made ready to send to: URL judged, secrets opened, profile compiled; kept until their version changes."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.conf import settings
+
+from dispatcher.ack import ANY_SUCCESS, AckRule, parse_ack
+from dispatcher.keyring import DecryptionFailed
+from dispatcher.outcomes import Outcome, Reason
+from dispatcher.profiles.catalogue import PROFILES
+from dispatcher.profiles.engine import Auth, Rendered, Secret, Wire, prepare
+from dispatcher.profiles.frame import Message
+from dispatcher.targets import InvalidUrl, Target, TargetRules, parse_target
+from subscriptions.selectors.sending import Sending, endpoints_to_send
+
+logger = logging.getLogger(__name__)
+
+CACHE_SIZE = 20_000
+# Endpoints, at about 4 kB each. When it is full it starts anew: a cold endpoint costs a hundredth of a second.
+
+Renderer = Callable[[Message], Rendered]
+
+
+@dataclass(frozen=True, slots=True)
+class Sendable:
+    """What a request to the endpoint is made of."""
+
+    target: Target
+    render: Renderer
+    ack: AckRule = ANY_SUCCESS
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An endpoint as the sender needs it. Instead of `sendable` it may hold the outcome that every attempt has."""
+
+    version: int
+    url: str
+    schedule: tuple[int, ...]
+    stop_statuses: frozenset[int]
+    is_ordered: bool
+    sendable: Sendable | Outcome
+
+
+class EndpointCache:
+    """The ready endpoints of one process."""
+
+    def __init__(self, rules: TargetRules) -> None:
+        self._rules = rules
+        self._ready: dict[UUID, Ready] = {}
+
+    def get_many(self, versions: Mapping[UUID, int]) -> dict[UUID, Ready]:
+        """The endpoints in at least the given versions; those missing are read in one statement."""
+        missing = [
+            endpoint_id
+            for endpoint_id, version in versions.items()
+            if (known := self._ready.get(endpoint_id)) is None or known.version < version
+        ]
+        if missing:
+            if len(self._ready) + len(missing) > CACHE_SIZE:
+                self._ready.clear()
+                missing = list(versions)
+            for sending in endpoints_to_send(missing):
+                self._ready[sending.id] = make_ready(sending, self._rules)
+        return {endpoint_id: self._ready[endpoint_id] for endpoint_id in versions}
+
+
+def make_ready(sending: Sending, rules: TargetRules) -> Ready:
+    """Prepare an endpoint; what cannot be prepared becomes the outcome of its attempts, and harms nobody else."""
+    profile = PROFILES.get(sending.profile)
+    retry = profile.retry if profile else None
+    schedule = sending.retry_schedule
+    if schedule is None:
+        schedule = retry.schedule if retry and retry.schedule is not None else settings.RETRY_SCHEDULE
+    return Ready(
+        version=sending.version,
+        url=sending.url,
+        schedule=tuple(schedule),
+        stop_statuses=retry.stop_statuses if retry else frozenset(),
+        is_ordered=sending.is_ordered,
+        sendable=_sendable(sending, rules),
+    )
+
+
+def _sendable(sending: Sending, rules: TargetRules) -> Sendable | Outcome:
+    try:
+        profile = PROFILES[sending.profile]
+        target = parse_target(sending.url, rules=rules)
+        ack = parse_ack(sending.ack) if sending.ack is not None else profile.ack
+        return Sendable(target, prepare(_wire(sending, target)), ack)
+    except InvalidUrl as refusal:
+        return Outcome(Reason(refusal.code), detail=str(refusal))
+    except DecryptionFailed:
+        logger.error("endpoint %s: a stored secret does not decrypt; nothing is sent there", sending.id)
+        return Outcome(Reason.INTERNAL_ERROR, detail="A stored secret could not be decrypted.")
+    except (KeyError, ValueError):
+        logger.exception("endpoint %s cannot be prepared", sending.id)
+        return Outcome(Reason.INTERNAL_ERROR, detail="The endpoint's settings cannot be used.")
+
+
+def _wire(sending: Sending, target: Target) -> Wire:
+    return Wire(
+        profile=PROFILES[sending.profile],
+        target=target,
+        secrets=tuple(Secret(secret.open(), secret.expires_at) for secret in sending.secrets),
+        headers=tuple(sending.headers.items()),
+        auth=Auth(sending.auth_type, sending.auth_name, sending.open_auth()),
+    )
+
+
+def target_rules() -> TargetRules:
+    """The rules of this installation for the URLs it sends to."""
+    return TargetRules(allow_http=settings.ALLOW_HTTP_TARGETS, allowed_networks=tuple(settings.ALLOWED_TARGET_NETWORKS))

@@ -1,0 +1,109 @@
+"""From a picked delivery to a signed request, and from what came back to what follows."""
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from deliveries.engine.endpoints import EndpointCache, Ready
+from deliveries.engine.values import Pick, Result, Sent
+from dispatcher.ack import ANY_SUCCESS, AckRule, judge
+from dispatcher.http.door import Client, Finished, Request
+from dispatcher.ids import Prefix, new_id, show
+from dispatcher.outcomes import Outcome, Reason
+from dispatcher.profiles.frame import Message
+from dispatcher.retry import decide
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A request in the air."""
+
+    pick: Pick
+    ready: Ready
+    sent: Sent
+    started_at: datetime
+    ack: AckRule = ANY_SUCCESS
+
+
+class Sender:
+    """Renders, signs and submits; judges what comes back. Holds no state but what is in the air."""
+
+    def __init__(self, client: Client, endpoints: EndpointCache) -> None:
+        self._client = client
+        self._endpoints = endpoints
+        self._flights: dict[UUID, Flight] = {}
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._flights)
+
+    def send(self, picks: Sequence[Pick], *, versions: dict[UUID, int], now: datetime) -> list[Result]:
+        """Submit each pick. Returns those that failed before anything could be sent."""
+        if not picks:
+            return []
+        ready = self._endpoints.get_many({pick.endpoint_id: versions[pick.endpoint_id] for pick in picks})
+        return [result for pick in picks if (result := self._send_one(pick, ready[pick.endpoint_id], now=now))]
+
+    def _send_one(self, pick: Pick, ready: Ready, *, now: datetime) -> Result | None:
+        refused = Flight(pick, ready, Sent(ready.url, "", None), now)
+        if isinstance(ready.sendable, Outcome):
+            return _result(refused, ready.sendable, now=now)
+        try:
+            rendered = ready.sendable.render(_message(pick, now=now))
+        except Exception:
+            # One row that cannot be rendered must not stop its neighbours; the traceback names no secret.
+            logger.exception("delivery %s could not be rendered", pick.delivery_id)
+            return _result(refused, Outcome(Reason.INTERNAL_ERROR, detail="The request could not be made."), now=now)
+        sent = Sent(ready.url, rendered.log_headers, None if rendered.is_body_payload else rendered.body)
+        self._flights[pick.delivery_id] = Flight(pick, ready, sent, now, ready.sendable.ack)
+        self._client.submit(Request(pick.delivery_id, ready.sendable.target, rendered.headers, rendered.body))
+        return None
+
+    def poll(self, timeout_s: float, *, now: Callable[[], datetime]) -> list[Result]:
+        """Drive the network for at most `timeout_s`; what finished, judged by its endpoint's rules."""
+        finished = self._client.poll(timeout_s)
+        moment = now() if finished else None
+        return [self._land(item, now=moment) for item in finished if moment]
+
+    def _land(self, finished: Finished, *, now: datetime) -> Result:
+        flight = self._flights.pop(finished.key)  # type: ignore[arg-type]
+        return _result(flight, judge(finished.outcome, flight.ack), now=now)
+
+    def close(self) -> None:
+        self._flights.clear()
+        self._client.close()
+
+
+def _message(pick: Pick, *, now: datetime) -> Message:
+    return Message(
+        event_id=pick.external_id or show(Prefix.EVENT, pick.event_id),
+        event_type=pick.event_type,
+        payload=pick.payload,
+        occurred_at=pick.occurred_at,
+        account=pick.account,
+        merchant=show(Prefix.MERCHANT, pick.merchant_id),
+        delivery_id=show(Prefix.DELIVERY, pick.delivery_id),
+        attempt=pick.number,
+        now=now,
+    )
+
+
+def _result(flight: Flight, outcome: Outcome, *, now: datetime) -> Result:
+    pick, ready = flight.pick, flight.ready
+    decision = decide(
+        outcome,
+        attempts_counted=pick.attempts_counted,
+        attempts_made=pick.attempts_made,
+        schedule=ready.schedule,
+        now=now,
+        jitter=random.uniform(-1, 1),  # noqa: S311 - spreads retries, protects nothing
+        stop_statuses=ready.stop_statuses,
+    )
+    next_attempt_at = None if decision.wait_s is None else now + timedelta(seconds=decision.wait_s)
+    entry_due_at = pick.due_at if ready.is_ordered or next_attempt_at is None else next_attempt_at
+    return Result(new_id(), pick, flight.sent, outcome, decision, flight.started_at, now, next_attempt_at, entry_due_at)

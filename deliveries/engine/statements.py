@@ -1,0 +1,177 @@
+"""The engine's SQL. Each statement serves a whole group, however large: their number does not grow with the work.
+
+A turn is one transaction: RECORD, LOCK_LANES, (INTERRUPT, SETTLE when needed,) PICK, SAVE_LANES. Lane rows are
+always locked in the order of their ids, or with SKIP LOCKED, so that turns and publishers cannot deadlock.
+
+Arrays travel in binary (`%b`): as text, psycopg looks at every character of every header block for quotes, which cost
+11 µs an element against 0.6 µs.
+"""
+
+RECORD = """
+WITH held AS MATERIALIZED (
+    -- A drain that lost its lease must not overwrite what came after.
+    SELECT endpoint_id FROM deliveries_lane
+    WHERE endpoint_id = ANY (%(lanes)b::uuid[]) AND lease_token = %(token)s
+    ORDER BY endpoint_id FOR NO KEY UPDATE
+),
+result AS MATERIALIZED (
+    SELECT r.* FROM unnest(
+        %(endpoint_ids)b::uuid[], %(delivery_ids)b::uuid[], %(attempt_ids)b::uuid[], %(numbers)b::int[],
+        %(triggers)b::text[], %(statuses)b::text[], %(counted)b::bool[], %(next_at)b::timestamptz[],
+        %(entry_due)b::timestamptz[], %(reasons)b::text[], %(urls)b::text[], %(request_headers)b::text[],
+        %(request_bodies)b::bytea[], %(response_statuses)b::int[], %(response_headers)b::text[],
+        %(response_bodies)b::bytea[], %(truncated)b::bool[], %(body_errors)b::text[], %(details)b::text[],
+        %(peers)b::text[], %(dns)b::float8[], %(connect)b::float8[], %(tls)b::float8[], %(send)b::float8[],
+        %(wait)b::float8[], %(total)b::float8[], %(started)b::timestamptz[], %(finished)b::timestamptz[]
+    ) AS r (
+        endpoint_id, delivery_id, attempt_id, number, trigger, status, is_counted, next_attempt_at, entry_due_at,
+        reason, url, request_headers, request_body, response_status, response_headers, response_body, is_truncated,
+        body_error, detail, peer, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, total_ms, started_at, finished_at
+    )
+    JOIN held USING (endpoint_id)
+),
+changed AS (
+    -- The number guards against a group that is written twice because the first commit's answer got lost.
+    UPDATE deliveries_delivery d SET
+        status = r.status, attempts_made = r.number,
+        attempts_counted = d.attempts_counted + r.is_counted::int, next_attempt_at = r.next_attempt_at,
+        last_reason = r.reason, last_status = r.response_status, last_attempt_at = r.started_at,
+        finished_at = CASE WHEN r.status IN ('delivered', 'failed') THEN r.finished_at END
+    FROM result r WHERE d.id = r.delivery_id AND d.attempts_made = r.number - 1
+),
+tried AS (
+    INSERT INTO deliveries_attempt (
+        id, delivery_id, number, trigger, is_counted, reason, url, request_headers, request_body, response_status,
+        response_headers, response_body, is_response_truncated, body_error, detail, peer,
+        dns_ms, connect_ms, tls_ms, send_ms, wait_ms, total_ms, started_at
+    )
+    SELECT attempt_id, delivery_id, number, trigger, is_counted, reason, url, request_headers, request_body,
+        response_status, response_headers, response_body, is_truncated, body_error, detail, peer,
+        dns_ms, connect_ms, tls_ms, send_ms, wait_ms, total_ms, started_at
+    FROM result
+    ON CONFLICT DO NOTHING
+),
+gone AS (
+    DELETE FROM deliveries_laneentry e USING result r
+    WHERE e.delivery_id = r.delivery_id AND r.next_attempt_at IS NULL
+),
+moved AS (
+    UPDATE deliveries_laneentry e SET due_at = r.entry_due_at, trigger = 'retry' FROM result r
+    WHERE e.delivery_id = r.delivery_id AND r.next_attempt_at IS NOT NULL
+)
+SELECT endpoint_id FROM held
+"""
+
+_LANE_COLUMNS = """
+    l.endpoint_id, l.lease_token, l.in_flight, l."window", l.is_suspect, l.not_before,
+    e.version, e.is_active, e.deleted_at IS NOT NULL, e.max_in_flight, e.ordered, e.rate_limit
+"""
+
+LOCK_LANES = f"""
+WITH touched AS MATERIALIZED (
+    SELECT {_LANE_COLUMNS}
+    FROM deliveries_lane l JOIN subscriptions_endpoint e ON e.id = l.endpoint_id
+    WHERE l.endpoint_id = ANY (%(touched)b::uuid[]) AND l.lease_token = %(token)s
+    ORDER BY l.endpoint_id FOR NO KEY UPDATE OF l
+),
+due AS MATERIALIZED (
+    SELECT {_LANE_COLUMNS}
+    FROM deliveries_lane l JOIN subscriptions_endpoint e ON e.id = l.endpoint_id
+    WHERE l.due_at <= %(now)s
+    AND (l.not_before IS NULL OR l.not_before <= %(now)s)
+    AND (l.leased_until IS NULL OR l.leased_until <= %(now)s OR l.lease_token = %(token)s)
+    AND (%(suspects)s OR NOT l.is_suspect)
+    ORDER BY l.due_at LIMIT %(limit)s FOR NO KEY UPDATE OF l SKIP LOCKED
+)
+SELECT * FROM touched UNION ALL SELECT * FROM due
+"""  # noqa: S608 - built from the constant above
+
+PICK = """
+WITH picked AS MATERIALIZED (
+    SELECT p.* FROM unnest(%(lanes)b::uuid[], %(rooms)b::int[]) AS w (endpoint_id, room)
+    CROSS JOIN LATERAL (
+        SELECT e.endpoint_id, e.delivery_id, e.due_at, e.trigger FROM deliveries_laneentry e
+        WHERE e.endpoint_id = w.endpoint_id AND e.due_at <= %(now)s AND e.delivery_id <> ALL (%(flying)b::uuid[])
+        ORDER BY e.due_at, e.delivery_id LIMIT w.room
+    ) p
+    LIMIT %(limit)s
+)
+SELECT p.endpoint_id, p.delivery_id, p.due_at, p.trigger, d.attempts_made, d.attempts_counted,
+    v.id, v.external_id, v.type, v.account, v.payload, v.occurred_at, v.merchant_id
+FROM picked p
+JOIN deliveries_delivery d ON d.id = p.delivery_id
+JOIN deliveries_event v ON v.id = d.event_id
+ORDER BY p.due_at, p.delivery_id
+"""
+
+SAVE_LANES = """
+UPDATE deliveries_lane l SET
+    in_flight = COALESCE(f.ids, '{}'), "window" = n.window_size, is_suspect = n.is_suspect, not_before = n.not_before,
+    lease_token = CASE WHEN n.is_held THEN %(token)s::uuid END,
+    leased_until = CASE WHEN n.is_held THEN %(lease_end)s::timestamptz END,
+    due_at = CASE
+        WHEN n.is_held AND (n.is_full OR next.due_at IS NULL) THEN %(lease_end)s
+        -- With work left it goes to the back of the queue: a flood waits behind itself.
+        WHEN n.is_held THEN LEAST(%(lease_end)s, GREATEST(next.due_at, n.not_before, %(now)s))
+        WHEN next.due_at IS NOT NULL THEN GREATEST(next.due_at, n.not_before, %(now)s)
+    END
+FROM unnest(
+    %(lanes)b::uuid[], %(windows)b::int[], %(is_suspect)b::bool[], %(not_before)b::timestamptz[],
+    %(is_held)b::bool[], %(is_full)b::bool[]
+) AS n (endpoint_id, window_size, is_suspect, not_before, is_held, is_full)
+LEFT JOIN (
+    SELECT endpoint_id, array_agg(delivery_id) AS ids
+    FROM unnest(%(flying_lanes)b::uuid[], %(flying)b::uuid[]) AS x (endpoint_id, delivery_id) GROUP BY endpoint_id
+) f USING (endpoint_id)
+LEFT JOIN LATERAL (
+    SELECT e.due_at FROM deliveries_laneentry e
+    WHERE e.endpoint_id = n.endpoint_id AND e.delivery_id <> ALL (%(flying)b::uuid[])
+    ORDER BY e.due_at LIMIT 1
+) next ON TRUE
+WHERE l.endpoint_id = n.endpoint_id
+"""
+
+INTERRUPT = """
+WITH lost AS MATERIALIZED (
+    SELECT d.id, d.attempts_made, d.last_attempt_at, a.attempt_id, e.trigger, p.target
+    FROM unnest(%(attempt_ids)b::uuid[], %(delivery_ids)b::uuid[]) AS a (attempt_id, delivery_id)
+    JOIN deliveries_delivery d ON d.id = a.delivery_id
+    JOIN deliveries_laneentry e ON e.delivery_id = d.id
+    JOIN subscriptions_endpoint p ON p.id = d.endpoint_id
+),
+changed AS (
+    UPDATE deliveries_delivery d SET attempts_made = d.attempts_made + 1, last_reason = 'interrupted',
+        last_status = NULL, last_attempt_at = %(now)s
+    FROM lost WHERE d.id = lost.id
+)
+INSERT INTO deliveries_attempt (
+    id, delivery_id, number, trigger, is_counted, reason, url, request_headers, response_headers, response_body,
+    is_response_truncated, body_error, detail, peer, total_ms, started_at
+)
+SELECT attempt_id, id, attempts_made + 1, trigger, FALSE, 'interrupted', target, '', '', '', FALSE, '',
+    'The worker stopped before the outcome was known; the receiver may have got it.', '', 0, %(now)s
+FROM lost
+"""
+
+SETTLE = """
+WITH taken AS (
+    DELETE FROM deliveries_laneentry WHERE delivery_id IN (
+        SELECT e.delivery_id FROM unnest(%(lanes)b::uuid[]) AS w (endpoint_id)
+        CROSS JOIN LATERAL (
+            SELECT delivery_id FROM deliveries_laneentry x
+            WHERE x.endpoint_id = w.endpoint_id AND x.delivery_id <> ALL (%(flying)b::uuid[]) LIMIT %(limit)s
+        ) e
+    )
+    RETURNING delivery_id
+)
+UPDATE deliveries_delivery d SET
+    status = CASE WHEN p.deleted_at IS NULL THEN 'held' ELSE 'cancelled' END,
+    next_attempt_at = NULL,
+    finished_at = CASE WHEN p.deleted_at IS NULL THEN NULL ELSE %(now)s::timestamptz END
+FROM taken, subscriptions_endpoint p
+WHERE d.id = taken.delivery_id AND p.id = d.endpoint_id
+"""
+
+NEXT_DUE = """
+SELECT min(due_at) FROM deliveries_lane WHERE due_at <= %(until)s AND (leased_until IS NULL OR leased_until <= %(now)s)
+"""

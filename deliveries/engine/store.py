@@ -1,0 +1,179 @@
+"""The engine's hands on Postgres: one connection, one token, one transaction a turn."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import psycopg
+from django.db import connection as django_connection
+
+from deliveries.engine import statements
+from deliveries.engine.values import HeldLane, LaneRow, Pick, Result
+from dispatcher.ids import new_id
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=30)
+# Outlives the longest attempt (10 s) and the wait for its group to be recorded by a wide margin: a slow endpoint must
+# never be sent the same attempt twice. Every turn that touches a lane begins its lease anew.
+FROZEN_AFTER = "5s"
+# A drain that stops inside a turn holds row locks that publishers wait for; Postgres then ends its session.
+SETTLE_ROWS = 5_000
+# A million deliveries of a disabled endpoint are settled turn by turn, a few tens of milliseconds each.
+
+T = TypeVar("T")
+
+
+class Store:
+    """Reads and writes lanes on a connection of its own, which lives as long as its process.
+
+    Every method but `connect` and `close` may raise psycopg.OperationalError; the caller then calls `connect` again.
+    """
+
+    def __init__(self) -> None:
+        self.token = new_id()
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def connect(self) -> None:
+        self.close()
+        params = dict(django_connection.get_connection_params())
+        for name in ("context", "cursor_factory", "prepare_threshold"):
+            params.pop(name, None)
+        # Web requests give up soon on a lock or a slow statement; a turn must finish.
+        params["options"] = f"-c idle_in_transaction_session_timeout={FROZEN_AFTER} -c plan_cache_mode=force_custom_plan"
+        self._connection = psycopg.connect(**params, autocommit=True, application_name="signet drain")
+        self._connection.prepare_threshold = 0
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def is_connected(self) -> bool:
+        return self._connection is not None and not self._connection.closed
+
+    def begin_anew(self) -> None:
+        """A new token: whatever was leased under the old one is somebody else's business."""
+        self.token = new_id()
+
+    def clock(self) -> datetime:
+        """The database's time, which is the same for all hosts."""
+        (found,) = self._fetch("SELECT clock_timestamp()", {})[0]
+        return _utc(found)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        with self._open.transaction():
+            yield
+
+    @property
+    def _open(self) -> psycopg.Connection[Any]:
+        if self._connection is None:
+            raise psycopg.OperationalError("not connected")
+        return self._connection
+
+    def _fetch(self, sql: str, params: dict[str, Any]) -> list[Any]:
+        return self._open.execute(sql, params, binary=True).fetchall()
+
+    def record(self, results: Sequence[Result]) -> set[UUID]:
+        """Write a group of results. Returns the endpoints whose lanes are still ours; the others' results are dropped."""
+        rows = self._fetch(statements.RECORD, _result_arrays(results) | {"token": self.token})
+        return {endpoint_id for (endpoint_id,) in rows}
+
+    def lock_lanes(self, touched: Iterable[UUID], *, limit: int, may_be_suspect: bool, now: datetime) -> list[LaneRow]:
+        """Lock lanes that are due, longest-waiting first, and those of ours that are named."""
+        params = {"touched": list(touched), "token": self.token, "now": now, "limit": limit, "suspects": may_be_suspect}
+        return [LaneRow(*row) for row in self._fetch(statements.LOCK_LANES, params)]
+
+    def interrupt(self, delivery_ids: Sequence[UUID], *, now: datetime) -> None:
+        """Give each delivery that a dead drain had in the air an attempt whose outcome is unknown."""
+        self._open.execute(
+            statements.INTERRUPT,
+            {"attempt_ids": [new_id() for _ in delivery_ids], "delivery_ids": list(delivery_ids), "now": now},
+        )
+
+    def settle(self, lanes: Sequence[UUID], *, flying: Sequence[UUID], now: datetime) -> None:
+        """Hold what waits for a disabled endpoint, cancel what waits for a deleted one."""
+        params = {"lanes": list(lanes), "flying": list(flying), "now": now, "limit": SETTLE_ROWS}
+        self._open.execute(statements.SETTLE, params)
+
+    def pick(self, rooms: dict[UUID, int], *, flying: Sequence[UUID], limit: int, now: datetime) -> list[Pick]:
+        """Up to so many due deliveries of each lane and `limit` in all; earlier lanes are served first."""
+        params = {
+            "lanes": list(rooms), "rooms": list(rooms.values()), "flying": list(flying), "limit": limit, "now": now,
+        }
+        return [Pick(*row) for row in self._fetch(statements.PICK, params)]
+
+    def save_lanes(self, lanes: Sequence[HeldLane], *, now: datetime) -> None:
+        """Write back each lane: held while something is in the air, else released with its next due time."""
+        flying = [(lane.row.endpoint_id, delivery_id) for lane in lanes for delivery_id in lane.flying]
+        self._open.execute(
+            statements.SAVE_LANES,
+            {
+                "token": self.token,
+                "now": now,
+                "lease_end": now + LEASE,
+                "lanes": [lane.row.endpoint_id for lane in lanes],
+                "windows": [lane.window.size for lane in lanes],
+                "is_suspect": [lane.window.is_suspect for lane in lanes],
+                "not_before": [lane.not_before for lane in lanes],
+                "is_held": [bool(lane.flying) for lane in lanes],
+                "is_full": [lane.is_full for lane in lanes],
+                "flying_lanes": [endpoint_id for endpoint_id, _ in flying],
+                "flying": [delivery_id for _, delivery_id in flying],
+            },
+        )
+
+    def next_due(self, *, until: datetime, now: datetime) -> datetime | None:
+        """When the next free lane comes due, if that is before `until`."""
+        (found,) = self._fetch(statements.NEXT_DUE, {"until": until, "now": now})[0]
+        return found and _utc(found)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _result_arrays(results: Sequence[Result]) -> dict[str, Any]:
+    """The columns of RECORD, one array each."""
+    outcomes = [result.outcome for result in results]
+    phases = [outcome.phases for outcome in outcomes]
+    return {
+        "lanes": list({result.pick.endpoint_id for result in results}),
+        "endpoint_ids": [result.pick.endpoint_id for result in results],
+        "delivery_ids": [result.pick.delivery_id for result in results],
+        "attempt_ids": [result.attempt_id for result in results],
+        "numbers": [result.pick.number for result in results],
+        "triggers": [result.pick.trigger for result in results],
+        "statuses": [result.decision.status for result in results],
+        "counted": [result.decision.is_counted for result in results],
+        "next_at": [result.next_attempt_at for result in results],
+        "entry_due": [result.entry_due_at for result in results],
+        "urls": [result.sent.url for result in results],
+        "request_headers": [result.sent.headers for result in results],
+        "request_bodies": [result.sent.body for result in results],
+        "reasons": [outcome.reason.value for outcome in outcomes],
+        "response_statuses": [outcome.status for outcome in outcomes],
+        "response_headers": [outcome.headers.replace("\0", "") for outcome in outcomes],
+        "response_bodies": [outcome.body for outcome in outcomes],
+        "truncated": [outcome.body_truncated for outcome in outcomes],
+        "body_errors": [_short(outcome.body_error) for outcome in outcomes],
+        "details": [_short(outcome.detail) for outcome in outcomes],
+        "peers": [outcome.peer[:64] for outcome in outcomes],
+        "dns": [phase.dns for phase in phases],
+        "connect": [phase.connect for phase in phases],
+        "tls": [phase.tls for phase in phases],
+        "send": [phase.send for phase in phases],
+        "wait": [phase.wait for phase in phases],
+        "total": [phase.total for phase in phases],
+        "started": [result.started_at for result in results],
+        "finished": [result.finished_at for result in results],
+    }
+
+
+def _short(text: str) -> str:
+    return text.replace("\0", "")[:255]

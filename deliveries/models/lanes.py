@@ -1,0 +1,54 @@
+"""Lanes: the queue. One lane for each endpoint, one entry for each delivery that waits in it."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from deliveries.models.ledger import Attempt
+
+
+class Lane(models.Model):
+    """The state of one endpoint's queue. Leasing it is claiming its work.
+
+    `due_at` is when somebody should look at the lane: null when nothing waits. While a drain holds the lane it is the
+    end of the lease, unless a publish rang in the meantime (then it is in the past, and only the holder may act on it).
+    """
+
+    endpoint_id = models.UUIDField(primary_key=True)
+    due_at = models.DateTimeField(null=True)
+    not_before = models.DateTimeField(null=True, help_text="Nothing is sent before this: an ordered retry waits, or a breaker is open.")
+    lease_token = models.UUIDField(null=True)
+    leased_until = models.DateTimeField(null=True)
+    in_flight = ArrayField(models.UUIDField(), default=list)
+    window = models.PositiveSmallIntegerField(default=4, help_text="How many may be in flight now.")
+    is_suspect = models.BooleanField(default=False, help_text="Its receiver timed out last.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="lane_lease_whole",
+                condition=Q(lease_token__isnull=True, leased_until__isnull=True, in_flight=[])
+                | Q(lease_token__isnull=False, leased_until__isnull=False),
+            ),
+            models.CheckConstraint(name="lane_window_positive", condition=Q(window__gte=1)),
+        ]
+        indexes = [models.Index(fields=["due_at"], name="lane_due", condition=Q(due_at__isnull=False))]
+
+    def __str__(self) -> str:
+        return str(self.endpoint_id)
+
+
+class LaneEntry(models.Model):
+    """A pending delivery's place in its lane. It exists exactly as long as the delivery is pending."""
+
+    delivery_id = models.UUIDField(primary_key=True)
+    endpoint_id = models.UUIDField()
+    due_at = models.DateTimeField()
+    trigger = models.CharField(max_length=8, choices=Attempt.Trigger)
+
+    class Meta:
+        verbose_name_plural = "lane entries"
+        indexes = [models.Index(fields=["endpoint_id", "due_at", "delivery_id"], name="lane_entry_next")]
+
+    def __str__(self) -> str:
+        return str(self.delivery_id)

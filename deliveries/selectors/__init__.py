@@ -1,0 +1,1 @@
+"""What can be asked of events, deliveries and attempts. Selectors read; services write."""

@@ -1,0 +1,5 @@
+"""Every way in which events, deliveries and lanes change. Views, tasks, commands and admin call these and nothing else."""
+
+from deliveries.services.publish import Accepted, NewEvent, publish, publish_batch
+
+__all__ = ["Accepted", "NewEvent", "publish", "publish_batch"]

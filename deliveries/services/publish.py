@@ -1,0 +1,301 @@
+"""Publishing: an event and all that is owed for it, written at once or not at all."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from deliveries.doorbell import wake
+from deliveries.models import IdempotencyKey
+from deliveries.services.publish_checks import check_events
+from deliveries.services.publish_sql import FIND_KEYS, INSERT_EVENTS
+from dispatcher.ids import InvalidId, Prefix, new_id, parse, show
+from dispatcher.window import INITIAL_SIZE
+from subscriptions.errors import Conflict, FieldError, Invalid
+
+IDEMPOTENCY_LIFE = timedelta(hours=24)
+# As api.md promises. The ids that providers choose are kept as long as the events themselves.
+EVENT_ID_SCOPE = "event-id"
+PYTHON_SCOPE = "python"
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """What a provider says happened.
+
+    `payload` is JSON text, delivered byte for byte. `merchant` is an id or the provider's reference; without it the
+    merchant is found from `account`. `id` and `idempotency_key` are the caller's own, both optional.
+    """
+
+    type: str
+    payload: bytes
+    merchant: str | None = None
+    account: str | None = None
+    id: str | None = None
+    occurred_at: datetime | None = None
+    idempotency_key: str | None = None
+
+    def digest(self) -> bytes:
+        """What makes two requests the same request."""
+        said = [self.type, self.merchant, self.account, self.id, self.occurred_at and self.occurred_at.isoformat()]
+        return hashlib.sha256(json.dumps(said).encode() + b"\n" + self.payload).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to one event: its id, whether it had been published before, and how many deliveries it has."""
+
+    id: str
+    is_duplicate: bool
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    scope: str
+    key: str
+    digest: bytes
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """An event with the id it will have and the keys that must be free for it."""
+
+    event: NewEvent
+    id: UUID
+    keys: tuple[_Key, ...]
+
+    @property
+    def public_id(self) -> str:
+        return self.event.id or show(Prefix.EVENT, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What the database said of one draft."""
+
+    is_type_known: bool
+    merchant_id: UUID | None
+    is_account_foreign: bool
+    is_accepted: bool
+    deliveries: int
+    endpoints: list[UUID]
+
+
+class _KeyExpired(Exception):
+    """A key that was taken has run out meanwhile: it has to go before the events can be published."""
+
+
+def publish(
+    type: str,  # noqa: A002 - the word of the API
+    payload: object,
+    *,
+    merchant: str | None = None,
+    account: str | None = None,
+    id: str | None = None,  # noqa: A002 - the word of the API
+    occurred_at: datetime | None = None,
+    idempotency_key: str | None = None,
+    now: datetime | None = None,
+) -> Accepted:
+    """Publish one event from Python; joins the caller's transaction.
+
+    `payload` is JSON text as `bytes`, sent exactly so, or any value that `json.dumps` takes. Raises Invalid, Conflict
+    or TooLarge, and then nothing is stored.
+    """
+    text = payload if isinstance(payload, bytes) else json.dumps(payload, ensure_ascii=False).encode()
+    event = NewEvent(type, text, merchant, account, id, occurred_at, idempotency_key)
+    return publish_batch([event], scope=PYTHON_SCOPE, now=now or datetime.now(UTC))[0]
+
+
+def publish_batch(
+    events: Sequence[NewEvent], *, scope: str, now: datetime, are_payloads_checked: bool = False
+) -> list[Accepted]:
+    """Publish up to 1,000 events, all or none, and ring for their lanes once they are committed.
+
+    1. Check what can be checked without the database; all faults are told at once, each with its index.
+    2. One statement resolves merchants, accounts and types and, if all are known, writes events, deliveries, lane
+       entries and idempotency keys. One unknown name and it writes nothing.
+    3. An event whose key was taken is a duplicate: it is answered with the first one's id, or refused when the request differs.
+    """
+    check_events(events, are_payloads_checked=are_payloads_checked)
+    drafts = [_draft(event, scope=scope, now=now) for event in events]
+    try:
+        return _publish_drafts(drafts, now=now)
+    except _KeyExpired:
+        _drop_expired_keys(drafts, now=now)
+        return _publish_drafts(drafts, now=now)
+
+
+def _draft(event: NewEvent, *, scope: str, now: datetime) -> _Draft:
+    if event.idempotency_key is None and event.id is None:
+        return _Draft(event, new_id(), ())
+    digest = event.digest()
+    keys = []
+    if event.idempotency_key is not None:
+        keys.append(_Key(scope, event.idempotency_key, digest, now + IDEMPOTENCY_LIFE))
+    if event.id is not None:
+        keys.append(_Key(EVENT_ID_SCOPE, event.id, digest, now + timedelta(days=settings.RETENTION_DAYS)))
+    return _Draft(event, new_id(), tuple(keys))
+
+
+def _publish_drafts(drafts: list[_Draft], *, now: datetime) -> list[Accepted]:
+    first_of = _first_with_same_keys(drafts)
+    unique = [draft for position, draft in enumerate(drafts) if first_of[position] == position]
+    # Without keys the one statement is its own transaction. With keys a later look at them may refuse the whole.
+    if any(draft.keys for draft in drafts):
+        with transaction.atomic():
+            answers = _store(unique, now=now)
+    else:
+        answers = _store(unique, now=now)
+    by_first = dict(zip(sorted(set(first_of)), answers, strict=True))
+    return [
+        by_first[first] if first == position else replace(by_first[first], is_duplicate=True)
+        for position, first in enumerate(first_of)
+    ]
+
+
+def _first_with_same_keys(drafts: list[_Draft]) -> list[int]:
+    """For each draft the position of the first one in the batch with the same key; its own if there is none."""
+    seen: dict[tuple[str, str], int] = {}
+    firsts = []
+    for position, draft in enumerate(drafts):
+        first = next((seen[k.scope, k.key] for k in draft.keys if (k.scope, k.key) in seen), position)
+        if first != position and drafts[first].keys[0].digest != draft.keys[0].digest:
+            raise _reused(position)
+        for key in draft.keys:
+            seen.setdefault((key.scope, key.key), first)
+        firsts.append(first)
+    return firsts
+
+
+def _reused(position: int) -> Conflict:
+    return Conflict(
+        f"Event {position}: this idempotency key or id was used before with a different request.",
+        code="idempotency_key_reused",
+    )
+
+
+def _store(drafts: list[_Draft], *, now: datetime) -> list[Accepted]:
+    rows = _insert(drafts, now=now)
+    _refuse_unknown(drafts, rows)
+    endpoints = {endpoint for row in rows for endpoint in row.endpoints}
+    if endpoints:
+        transaction.on_commit(lambda: wake(endpoints))
+    answers = [
+        Accepted(draft.public_id, is_duplicate=False, deliveries=row.deliveries)
+        for draft, row in zip(drafts, rows, strict=True)
+    ]
+    taken = [position for position, row in enumerate(rows) if not row.is_accepted]
+    if taken:
+        for position, answer in zip(taken, _earlier(drafts, taken, now=now), strict=True):
+            answers[position] = answer
+    return answers
+
+
+def _insert(drafts: list[_Draft], *, now: datetime) -> list[_Row]:
+    keys = [(draft.id, key) for draft in drafts for key in draft.keys]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            INSERT_EVENTS,
+            {
+                "now": now,
+                "window": INITIAL_SIZE,
+                "ids": [draft.id for draft in drafts],
+                "external_ids": [draft.event.id for draft in drafts],
+                "merchant_ids": [_merchant_id(draft.event.merchant) for draft in drafts],
+                "merchants": [draft.event.merchant for draft in drafts],
+                "accounts": [draft.event.account for draft in drafts],
+                "types": [draft.event.type for draft in drafts],
+                "patterns": [_patterns(draft.event.type) for draft in drafts],
+                "payloads": [draft.event.payload for draft in drafts],
+                "occurred": [draft.event.occurred_at or now for draft in drafts],
+                "key_ids": [new_id() for _ in keys],
+                "key_events": [event_id for event_id, _ in keys],
+                "key_scopes": [key.scope for _, key in keys],
+                "keys": [key.key for _, key in keys],
+                "key_digests": [key.digest for _, key in keys],
+                "key_expiries": [key.expires_at for _, key in keys],
+            },
+        )
+        return [_Row(*row) for row in cursor.fetchall()]
+
+
+def _merchant_id(text: str | None) -> UUID | None:
+    try:
+        return parse(Prefix.MERCHANT, text) if text else None
+    except InvalidId:
+        return None
+
+
+def _patterns(event_type: str) -> str:
+    """All filters that would let the type through, in one text: `a.b.c` → `a.b.c a.* a.b.*`."""
+    groups = event_type.split(".")
+    return " ".join([event_type, *(".".join(groups[:count]) + ".*" for count in range(1, len(groups)))])
+
+
+def _refuse_unknown(drafts: list[_Draft], rows: list[_Row]) -> None:
+    errors = []
+    for position, (draft, row) in enumerate(zip(drafts, rows, strict=True)):
+        if not row.is_type_known:
+            errors.append(FieldError(f"/events/{position}/type", "unknown_event_type", "No such event type."))
+        if row.merchant_id is None:
+            field, code = ("merchant", "unknown_merchant") if draft.event.merchant else ("account", "unknown_account")
+            errors.append(FieldError(f"/events/{position}/{field}", code, f"No such {field}."))
+        elif row.is_account_foreign:
+            errors.append(
+                FieldError(f"/events/{position}/account", "account_of_another_merchant", "Another merchant's account.")
+            )
+    if errors:
+        raise Invalid(*errors)
+
+
+def _earlier(drafts: list[_Draft], positions: list[int], *, now: datetime) -> list[Accepted]:
+    """The answers that the holders of the taken keys got."""
+    keys = [key for position in positions for key in drafts[position].keys]
+    found = _find_holders(keys)
+    if any(holder.expires_at <= now for holder in found.values()):
+        raise _KeyExpired
+    answers = []
+    for position in positions:
+        draft = drafts[position]
+        holders = [(key, found[key.scope, key.key]) for key in draft.keys if found[key.scope, key.key].event_id != draft.id]
+        if any(holder.digest != key.digest for key, holder in holders):
+            raise _reused(position)
+        first = holders[0][1]
+        answers.append(Accepted(first.public_id, is_duplicate=True, deliveries=first.deliveries))
+        _hand_over_keys(draft.id, first.event_id)
+    return answers
+
+
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    event_id: UUID
+    digest: bytes
+    expires_at: datetime
+    public_id: str
+    deliveries: int
+
+
+def _find_holders(keys: list[_Key]) -> dict[tuple[str, str], _Holder]:
+    with connection.cursor() as cursor:
+        cursor.execute(FIND_KEYS, [[key.scope for key in keys], [key.key for key in keys]])
+        return {
+            (scope, key): _Holder(event_id, bytes(digest), expires_at, external_id or show(Prefix.EVENT, event_id), count)
+            for scope, key, event_id, digest, expires_at, external_id, count in cursor
+        }
+
+
+def _hand_over_keys(loser: UUID, holder: UUID) -> None:
+    """An event with two keys may have found only one of them taken; the other now leads to the same event."""
+    IdempotencyKey.objects.filter(event_id=loser).update(event_id=holder)
+
+
+def _drop_expired_keys(drafts: list[_Draft], *, now: datetime) -> None:
+    for key in [key for draft in drafts for key in draft.keys]:
+        IdempotencyKey.objects.filter(scope=key.scope, key=key.key, expires_at__lte=now).delete()

@@ -1,0 +1,63 @@
+"""What can be said against an event without asking the database."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from deliveries.models.ledger import EXTERNAL_ID_LENGTH
+from dispatcher.strict_json import UnreadableJson, check_json
+from subscriptions.errors import FieldError, Invalid, TooLarge
+from subscriptions.models.merchants import REFERENCE_LENGTH
+
+if TYPE_CHECKING:
+    from deliveries.services.publish import NewEvent
+
+BATCH_EVENTS = 1000
+KEY_LENGTH = 128
+# Visible ASCII: the id travels in HTTP headers.
+_ID_FORM = re.compile(rf"[!-~]{{1,{EXTERNAL_ID_LENGTH}}}")
+
+
+def check_events(events: "Sequence[NewEvent]", *, are_payloads_checked: bool) -> None:
+    """Raises Invalid with every fault found, or TooLarge."""
+    if not 1 <= len(events) <= BATCH_EVENTS:
+        raise Invalid(FieldError("/events", "wrong_length", f"A batch holds 1 to {BATCH_EVENTS} events."))
+    for position, event in enumerate(events):
+        if len(event.payload) > settings.PAYLOAD_MAX_BYTES:
+            raise TooLarge(f"Event {position}: a payload may have {settings.PAYLOAD_MAX_BYTES} bytes at most.")
+    errors = [
+        FieldError(f"/events/{position}/{field}", code, text)
+        for position, event in enumerate(events)
+        for field, code, text in _faults(event, is_payload_checked=are_payloads_checked)
+    ]
+    if errors:
+        raise Invalid(*errors)
+
+
+def _faults(event: "NewEvent", *, is_payload_checked: bool) -> Iterator[tuple[str, str, str]]:
+    if event.merchant is None and event.account is None:
+        yield "merchant", "required", "Name the merchant, or an account that belongs to one."
+    for field, text in (("merchant", event.merchant), ("account", event.account)):
+        if text is not None and (not text or len(text) > REFERENCE_LENGTH or "\0" in text):
+            yield field, "invalid", f"1 to {REFERENCE_LENGTH} characters."
+    if "\0" in event.type:
+        yield "type", "invalid", "An event type has no control characters."
+    if event.id is not None and not _ID_FORM.fullmatch(event.id):
+        yield "id", "invalid", f"1 to {EXTERNAL_ID_LENGTH} visible ASCII characters without spaces."
+    if event.idempotency_key is not None and not (1 <= len(event.idempotency_key) <= KEY_LENGTH):
+        yield "idempotency_key", "invalid", f"1 to {KEY_LENGTH} characters."
+    if event.idempotency_key is not None and "\0" in event.idempotency_key:
+        yield "idempotency_key", "invalid", "An idempotency key has no control characters."
+    if event.occurred_at is not None and event.occurred_at.tzinfo is None:
+        yield "occurred_at", "invalid", "A time with an offset, e.g. 2026-01-31T12:00:00Z."
+    if not is_payload_checked:
+        yield from _payload_faults(event.payload)
+
+
+def _payload_faults(payload: bytes) -> Iterator[tuple[str, str, str]]:
+    try:
+        check_json(payload)
+    except UnreadableJson as fault:
+        yield "payload", fault.code, fault.detail

@@ -1,0 +1,111 @@
+"""The statements of publishing. `INSERT_EVENTS` is the whole fan-out: it can never be stale, and it is one round trip."""
+
+INSERT_EVENTS = """
+WITH RECURSIVE input AS MATERIALIZED (
+    SELECT * FROM unnest(
+        %(ids)s::uuid[], %(external_ids)s::text[], %(merchant_ids)s::uuid[], %(merchants)s::text[],
+        %(accounts)s::text[], %(types)s::text[], %(patterns)s::text[], %(payloads)s::bytea[],
+        %(occurred)s::timestamptz[]
+    ) WITH ORDINALITY
+    AS i (id, external_id, merchant_uuid, merchant, account, type, patterns, payload, occurred_at, position)
+),
+resolved AS MATERIALIZED (
+    SELECT
+        i.*,
+        EXISTS (SELECT FROM subscriptions_eventtype t WHERE t.name = i.type AND NOT t.archived) AS is_type_known,
+        a.merchant_id AS account_merchant_id,
+        CASE WHEN i.merchant IS NULL THEN a.merchant_id ELSE COALESCE(
+            (SELECT m.id FROM subscriptions_merchant m WHERE m.id = i.merchant_uuid AND m.deleted_at IS NULL),
+            (SELECT m.id FROM subscriptions_merchant m WHERE m.reference = i.merchant AND m.deleted_at IS NULL)
+        ) END AS merchant_id
+    FROM input i
+    LEFT JOIN (
+        subscriptions_account a JOIN subscriptions_merchant am ON am.id = a.merchant_id AND am.deleted_at IS NULL
+    ) ON a.reference = i.account
+),
+judged AS MATERIALIZED (
+    SELECT *, COALESCE(account_merchant_id <> merchant_id, FALSE) AS is_account_foreign FROM resolved
+),
+verdict AS MATERIALIZED (
+    SELECT bool_and(is_type_known AND merchant_id IS NOT NULL AND NOT is_account_foreign) AS is_sound FROM judged
+),
+wanted_keys AS (
+    SELECT * FROM unnest(
+        %(key_ids)s::uuid[], %(key_events)s::uuid[], %(key_scopes)s::text[], %(keys)s::text[],
+        %(key_digests)s::bytea[], %(key_expiries)s::timestamptz[]
+    ) AS k (id, event_id, scope, key, request_hash, expires_at)
+),
+claimed_keys AS (
+    INSERT INTO deliveries_idempotencykey (id, event_id, scope, key, request_hash, expires_at)
+    SELECT id, event_id, scope, key, request_hash, expires_at FROM wanted_keys, verdict
+    WHERE is_sound
+    ORDER BY scope, key  -- racing batches meet in the same order, so that they cannot deadlock
+    ON CONFLICT (scope, key) DO NOTHING
+    RETURNING event_id
+),
+accepted AS MATERIALIZED (
+    SELECT j.* FROM judged j, verdict
+    WHERE is_sound
+    AND (SELECT count(*) FROM wanted_keys k WHERE k.event_id = j.id)
+        = (SELECT count(*) FROM claimed_keys k WHERE k.event_id = j.id)
+),
+new_events AS (
+    INSERT INTO deliveries_event
+        (id, external_id, merchant_id, type, account, payload, is_test, occurred_at, created_at)
+    SELECT id, external_id, merchant_id, type, account, payload, FALSE, occurred_at, %(now)s FROM accepted
+),
+chain AS (
+    -- Each merchant with all who stand above it: their endpoints hear its events.
+    SELECT DISTINCT merchant_id, merchant_id AS owner_id FROM accepted
+    UNION
+    SELECT c.merchant_id, m.parent_id FROM chain c JOIN subscriptions_merchant m ON m.id = c.owner_id
+    WHERE m.parent_id IS NOT NULL
+),
+matched AS MATERIALIZED (
+    SELECT
+        a.id AS event_id, a.type, a.account, a.position, e.id AS endpoint_id, e.owner_id, e.is_active,
+        -- Delivery ids follow their event's: they sort as the events were published, also within a millisecond.
+        (left(a.id::text, 33) || lpad(to_hex(row_number() OVER (PARTITION BY a.id ORDER BY e.id)), 3, '0'))::uuid AS id
+    FROM accepted a
+    JOIN chain c ON c.merchant_id = a.merchant_id
+    JOIN subscriptions_endpoint e ON e.owner_id = c.owner_id
+    WHERE e.deleted_at IS NULL
+    AND (e.event_types IS NULL OR e.event_types::text[] && string_to_array(a.patterns, ' '))
+    AND (cardinality(e.accounts) = 0 OR a.account = ANY (e.accounts))
+),
+new_deliveries AS (
+    INSERT INTO deliveries_delivery
+        (id, event_id, endpoint_id, owner_id, event_type, account, status,
+         attempts_made, attempts_counted, next_attempt_at, created_at)
+    SELECT id, event_id, endpoint_id, owner_id, type, account, CASE WHEN is_active THEN 'pending' ELSE 'held' END,
+        0, 0, CASE WHEN is_active THEN %(now)s END, %(now)s
+    FROM matched ORDER BY position
+),
+new_entries AS (
+    INSERT INTO deliveries_laneentry (delivery_id, endpoint_id, due_at, trigger)
+    -- Never later than the database's own clock: a web host whose clock is ahead must not delay what it publishes.
+    SELECT id, endpoint_id, LEAST(%(now)s, clock_timestamp()), 'event' FROM matched WHERE is_active ORDER BY position
+),
+new_lanes AS (
+    INSERT INTO deliveries_lane (endpoint_id, in_flight, "window", is_suspect)
+    SELECT DISTINCT m.endpoint_id, '{}'::uuid[], %(window)s, FALSE
+    FROM matched m LEFT JOIN deliveries_lane l ON l.endpoint_id = m.endpoint_id
+    WHERE l.endpoint_id IS NULL AND m.is_active
+    ORDER BY m.endpoint_id
+    ON CONFLICT DO NOTHING
+)
+SELECT
+    j.is_type_known, j.merchant_id, j.is_account_foreign,
+    EXISTS (SELECT FROM accepted a WHERE a.position = j.position),
+    (SELECT count(*) FROM matched m WHERE m.position = j.position),
+    ARRAY(SELECT endpoint_id FROM matched m WHERE m.position = j.position AND m.is_active)
+FROM judged j ORDER BY j.position
+"""
+
+FIND_KEYS = """
+SELECT k.scope, k.key, k.event_id, k.request_hash, k.expires_at, e.external_id,
+    (SELECT count(*) FROM deliveries_delivery d WHERE d.event_id = k.event_id)
+FROM deliveries_idempotencykey k
+JOIN unnest(%s::text[], %s::text[]) AS w (scope, key) ON k.scope = w.scope AND k.key = w.key
+LEFT JOIN deliveries_event e ON e.id = k.event_id
+"""

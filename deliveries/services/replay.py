@@ -1,0 +1,131 @@
+"""Sends again what was sent before: the deliveries of one event, on a merchant's or an operator's request."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from deliveries.doorbell import wake
+from deliveries.models import Delivery, Event
+from deliveries.selectors import events
+from dispatcher.ids import Prefix, show
+from dispatcher.window import INITIAL_SIZE
+from subscriptions.errors import Conflict, NotFound
+from subscriptions.models import Endpoint
+from subscriptions.services import audit
+
+NEED_LANES = """
+INSERT INTO deliveries_lane (endpoint_id, in_flight, "window", is_suspect)
+SELECT endpoint_id, '{}'::uuid[], %(window)s, FALSE FROM unnest(%(endpoints)s::uuid[]) AS n (endpoint_id)
+ORDER BY endpoint_id
+ON CONFLICT DO NOTHING
+"""
+
+LOCK_LANES = """
+SELECT FROM deliveries_lane WHERE endpoint_id = ANY (%(endpoints)s::uuid[]) ORDER BY endpoint_id FOR NO KEY UPDATE
+"""
+
+RESEND = """
+WITH asked AS MATERIALIZED (
+    SELECT d.id, d.endpoint_id, d.status, d.next_attempt_at, d.id = ANY (l.in_flight) AS is_flying, p.ordered
+    FROM deliveries_delivery d
+    JOIN deliveries_lane l ON l.endpoint_id = d.endpoint_id
+    JOIN subscriptions_endpoint p ON p.id = d.endpoint_id
+    WHERE d.id = ANY (%(deliveries)s::uuid[])
+    ORDER BY d.id FOR NO KEY UPDATE OF d
+),
+begun AS (
+    UPDATE deliveries_delivery d SET
+        status = 'pending', finished_at = NULL, next_attempt_at = LEAST(a.next_attempt_at, %(now)s),
+        -- What was final or held begins its schedule anew; what is still being tried goes on with it.
+        attempts_counted = CASE WHEN a.status = 'pending' THEN d.attempts_counted ELSE 0 END
+    FROM asked a WHERE d.id = a.id AND NOT a.is_flying
+    RETURNING d.id, d.endpoint_id
+),
+entered AS (
+    INSERT INTO deliveries_laneentry AS e (delivery_id, endpoint_id, due_at, trigger)
+    -- Never later than the database's own clock: a web host whose clock is ahead must not delay what it asks for.
+    SELECT id, endpoint_id, LEAST(%(now)s, clock_timestamp()), 'replay' FROM begun
+    -- What is due already keeps its place in the lane.
+    ON CONFLICT (delivery_id) DO UPDATE SET
+        due_at = LEAST(e.due_at, excluded.due_at),
+        trigger = CASE WHEN e.due_at > excluded.due_at THEN 'replay' ELSE e.trigger END
+),
+released AS (
+    -- An ordered lane waits as a whole for the retry of its first delivery; a wait of any other kind goes on.
+    UPDATE deliveries_lane l SET not_before = NULL FROM asked a
+    WHERE l.endpoint_id = a.endpoint_id AND a.ordered AND NOT a.is_flying AND l.not_before = a.next_attempt_at
+)
+SELECT id FROM asked
+"""
+
+
+@transaction.atomic
+def resend(
+    *, event: str, owner_id: UUID | None, endpoint_id: UUID | None = None, actor: str, now: datetime
+) -> list[UUID]:
+    """Make the event's deliveries due now, and return their ids. Without an owner, those of all merchants.
+
+    1. Lock the lanes in the order of their ids, as drains and publishers do: what is in flight stays so.
+    2. Delivered, failed, cancelled and held deliveries become pending with a fresh schedule. One that waits for its
+       retry comes due. One that is in flight is left alone: what was asked for is happening.
+    3. After the commit, ring for the lanes.
+
+    In an ordered lane a replay stands behind all that is waiting: what it once came before has long gone.
+
+    Without a named endpoint, endpoints that are closed are passed over. Raises NotFound for an event that the owner
+    cannot see or that the named endpoint was never owed; Conflict when every endpoint that is meant is closed.
+    """
+    found = events.find(event, owner_id=owner_id)
+    owed = list(_owed(found, owner_id=owner_id, endpoint_id=endpoint_id))
+    if endpoint_id is not None and not owed:
+        raise NotFound("The endpoint has no delivery of this event.")
+    wanted = _to_open_endpoints(owed)
+    resent = _begin_again(wanted, now=now)
+    _note(found, [delivery for delivery in wanted if delivery.id in resent], actor=actor, now=now)
+    return [delivery.id for delivery in wanted if delivery.id in resent]
+
+
+def _owed(event: Event, *, owner_id: UUID | None, endpoint_id: UUID | None) -> Iterable[Delivery]:
+    rows = events.deliveries_of(event, owner_id=owner_id)
+    return rows if endpoint_id is None else rows.filter(endpoint_id=endpoint_id)
+
+
+def _to_open_endpoints(owed: list[Delivery]) -> list[Delivery]:
+    endpoints = Endpoint.objects.filter(id__in=[delivery.endpoint_id for delivery in owed])
+    is_open = dict(endpoints.values_list("id", "is_active"))
+    wanted = [delivery for delivery in owed if is_open.get(delivery.endpoint_id)]
+    if owed and not wanted:
+        raise Conflict("The endpoint is disabled or deleted: nothing can be sent there.", code="endpoint_closed")
+    return wanted
+
+
+def _begin_again(wanted: Collection[Delivery], *, now: datetime) -> set[UUID]:
+    if not wanted:
+        return set()
+    endpoints = {delivery.endpoint_id for delivery in wanted}
+    with connection.cursor() as cursor:
+        cursor.execute(NEED_LANES, {"endpoints": list(endpoints), "window": INITIAL_SIZE})
+        cursor.execute(LOCK_LANES, {"endpoints": list(endpoints)})
+        cursor.execute(RESEND, {"deliveries": [delivery.id for delivery in wanted], "now": now})
+        resent = {delivery_id for (delivery_id,) in cursor.fetchall()}
+    transaction.on_commit(lambda: wake(endpoints))
+    return resent
+
+
+def _note(event: Event, resent: Iterable[Delivery], *, actor: str, now: datetime) -> None:
+    """One entry in the log of each merchant whose endpoints get something."""
+    by_owner: defaultdict[UUID, list[str]] = defaultdict(list)
+    for delivery in resent:
+        by_owner[delivery.owner_id].append(delivery.public_id)
+    for owner_id, deliveries in by_owner.items():
+        audit.note(
+            actor=actor,
+            action="event.resent",
+            target=show(Prefix.EVENT, event.id),
+            merchant_id=owner_id,
+            detail={"deliveries": deliveries},
+            now=now,
+        )

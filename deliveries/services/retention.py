@@ -1,0 +1,105 @@
+"""Deletes what is older than it may be: events with all that came of them, and keys that no longer protect anything."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from deliveries.selectors.log import first_id
+
+EVENTS_A_STEP = 1_000
+# A step is one transaction of a fraction of a second; its rows' locks meet at most a replay of the same old event.
+KEYS_A_STEP = 5_000
+FIRST_ID = UUID(int=0)
+
+PICK_EVENTS = """
+SELECT id FROM deliveries_event WHERE id > %(after)s AND id < %(end)s AND created_at < %(before)s
+ORDER BY id LIMIT %(limit)s
+"""
+
+DELETE_DELIVERIES = """
+WITH kept AS MATERIALIZED (
+    -- Still owed, or tried or made within the time for which the log is kept: the event stays as a whole.
+    SELECT DISTINCT event_id FROM deliveries_delivery
+    WHERE event_id = ANY (%(events)s::uuid[])
+    AND (status = 'pending' OR last_attempt_at >= %(before)s OR created_at >= %(before)s)
+),
+gone AS (
+    -- The status is judged again on the row as it is when its lock is had: a replay may have been faster.
+    DELETE FROM deliveries_delivery d
+    WHERE d.event_id = ANY (%(events)s::uuid[]) AND d.status <> 'pending'
+    AND NOT EXISTS (SELECT FROM kept k WHERE k.event_id = d.event_id)
+    RETURNING id
+),
+tries AS (
+    DELETE FROM deliveries_attempt a USING gone WHERE a.delivery_id = gone.id RETURNING 1
+)
+SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM tries)
+"""
+
+DELETE_EVENTS = """
+DELETE FROM deliveries_event e
+WHERE e.id = ANY (%(events)s::uuid[])
+AND NOT EXISTS (SELECT FROM deliveries_delivery d WHERE d.event_id = e.id)
+"""
+
+DELETE_KEYS = """
+DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE expires_at <= %(now)s LIMIT %(limit)s)
+"""
+KEY_TABLES = ("deliveries_idempotencykey", "subscriptions_storedanswer")
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What one step deleted."""
+
+    events: int = 0
+    deliveries: int = 0
+    attempts: int = 0
+    keys: int = 0
+
+    def __add__(self, other: "Deleted") -> "Deleted":
+        return Deleted(
+            self.events + other.events,
+            self.deliveries + other.deliveries,
+            self.attempts + other.attempts,
+            self.keys + other.keys,
+        )
+
+
+def purge(*, before: datetime, now: datetime) -> Iterator[Deleted]:
+    """Delete events published before `before`, oldest first, step by step; then the keys that have expired by `now`.
+
+    An event goes with its deliveries and attempts, or stays whole: as long as one of its deliveries is pending, or was
+    tried since `before`. Held deliveries go like final ones: what nobody asked for in all that time is not kept.
+    """
+    last: UUID | None = FIRST_ID
+    while last is not None:
+        last, deleted = _purge_events(after=last, before=before)
+        if deleted.events:
+            yield deleted
+    for table in KEY_TABLES:
+        while count := _purge_keys(table, now=now):
+            yield Deleted(keys=count)
+
+
+@transaction.atomic
+def _purge_events(*, after: UUID, before: datetime) -> tuple[UUID | None, Deleted]:
+    """One step: up to which id it came, None at the end, and what it deleted."""
+    with connection.cursor() as cursor:
+        cursor.execute(PICK_EVENTS, {"after": after, "end": first_id(before), "before": before, "limit": EVENTS_A_STEP})
+        events = [event_id for (event_id,) in cursor.fetchall()]
+        if not events:
+            return None, Deleted()
+        cursor.execute(DELETE_DELIVERIES, {"events": events, "before": before})
+        deliveries, attempts = cursor.fetchone()
+        cursor.execute(DELETE_EVENTS, {"events": events})
+        return events[-1], Deleted(cursor.rowcount, deliveries, attempts)
+
+
+def _purge_keys(table: str, *, now: datetime) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(DELETE_KEYS.format(table=table), {"now": now, "limit": KEYS_A_STEP})
+        return int(cursor.rowcount)

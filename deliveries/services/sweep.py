@@ -1,0 +1,34 @@
+"""Finds the lanes that a crash or a lost doorbell left asleep, and wakes them."""
+
+from uuid import UUID
+
+from django.db import connection
+
+from deliveries.doorbell import wake
+
+ASLEEP = """
+SELECT l.endpoint_id FROM deliveries_lane l JOIN subscriptions_endpoint p ON p.id = l.endpoint_id
+CROSS JOIN LATERAL (
+    SELECT e.due_at FROM deliveries_laneentry e WHERE e.endpoint_id = l.endpoint_id ORDER BY e.due_at LIMIT 1
+) first
+WHERE l.lease_token IS NULL
+AND (
+    -- The publisher died between its commit and the doorbell.
+    l.due_at IS NULL OR l.due_at > GREATEST(first.due_at, l.not_before, clock_timestamp())
+    -- The endpoint was closed while deliveries waited for a later retry: they are held or cancelled now.
+    OR ((NOT p.is_active OR p.deleted_at IS NOT NULL) AND l.due_at > clock_timestamp())
+)
+"""
+
+
+def sweep() -> list[UUID]:
+    """Wake every lane that has work and does not know it. Idempotent. Returns the lanes that were woken.
+
+    Lanes whose holder died need no repair: their lease is their due time.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(ASLEEP)
+        asleep = [endpoint_id for (endpoint_id,) in cursor.fetchall()]
+    if asleep:
+        wake(asleep)
+    return asleep

@@ -1,0 +1,52 @@
+"""What Celery runs: each task makes one call into this app."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from celery import shared_task
+from celery.signals import worker_shutting_down
+
+from deliveries import doorbell
+from deliveries.engine import process, stopping
+from deliveries.services import publish as publishing
+from deliveries.services import sweep as sweeping
+from dispatcher.ids import Prefix, parse
+
+
+@shared_task(name=doorbell.DRAIN_TASK, ignore_result=True)
+def drain() -> None:
+    """Deliver until nothing is due."""
+    process.drain()
+
+
+@shared_task(name="deliveries.sweep", ignore_result=True)
+def sweep() -> None:
+    """Repair what a crash or a lost doorbell left behind."""
+    sweeping.sweep()
+
+
+@shared_task(name="deliveries.settle_endpoints", ignore_result=True)
+def settle_endpoints(endpoint_ids: list[str]) -> None:
+    """An endpoint was disabled, deleted or moved: let a drain look at its lane now. Takes public or plain ids."""
+    doorbell.wake([_endpoint_id(text) for text in endpoint_ids])
+
+
+@shared_task(name="deliveries.publish", ignore_result=True)
+def publish(type: str, payload: Any, **options: Any) -> None:  # noqa: A002 - the word of the API
+    """Publish one event from any Celery producer; takes what `deliveries.services.publish` takes.
+
+    A payload of `bytes` is delivered exactly so; Celery's JSON keeps bytes apart from text.
+    """
+    if isinstance(options.get("occurred_at"), str):
+        options["occurred_at"] = datetime.fromisoformat(options["occurred_at"]).astimezone(UTC)
+    publishing.publish(type, payload, **options)
+
+
+def _endpoint_id(text: str) -> UUID:
+    return parse(Prefix.ENDPOINT, text) if text.startswith(Prefix.ENDPOINT.value) else UUID(text)
+
+
+@worker_shutting_down.connect
+def _stop_drains(**_: Any) -> None:
+    stopping.stop()

@@ -1,0 +1,187 @@
+"""Reads an HTTP/1 answer off a socket with exact limits; http.client's own allow 100 lines of 64 KiB each."""
+
+import re
+from dataclasses import dataclass
+from http.client import HTTPException
+from io import RawIOBase
+from time import monotonic
+
+CHUNK_BYTES = 16_384
+_PREFIX = b"HTTP/"
+_STATUS_LINE = re.compile(rb"HTTP/(1\.[01]|[23](?:\.[0-9])?) +([1-9][0-9]{2})(?: .*)?\r?\n", re.DOTALL)
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive"})
+# All that http.client needs to know to read the body and to decide about the connection.
+
+
+class HeadTooLarge(HTTPException):
+    """The header blocks are over the limit."""
+
+
+class HeadMalformed(HTTPException):
+    """This is no HTTP/1 answer."""
+
+
+class HeadCut(HTTPException):
+    """The connection ended before the end of the headers."""
+
+
+class WireTooLong(HTTPException):
+    """Far more bytes than headers and body may have: chunk extensions or trailers without end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The final answer's header block: `lines` as received without the status line, `framing` for http.client."""
+
+    status: int
+    lines: list[bytes]
+    framing: bytes
+    first_byte_at: float
+
+
+class WireReader:
+    """A buffered reader that never asks the socket for more than it was asked for itself, and counts.
+
+    Stands in for the file that http.client reads from. What is left in it at the end belongs to no answer.
+    """
+
+    def __init__(self, raw: RawIOBase, *, ceiling: int) -> None:
+        self._raw = raw
+        self._ceiling = ceiling
+        self._buffer = b""
+        self._received = 0
+        self.first_byte_at = 0.0
+        self.is_ended = False
+
+    @property
+    def closed(self) -> bool:
+        return self._raw.closed
+
+    @property
+    def has_leftover(self) -> bool:
+        return bool(self._buffer)
+
+    def readline(self, limit: int = -1) -> bytes:
+        """A line with its end; less at the end of the stream or after `limit` bytes."""
+        while True:
+            at = self._buffer.find(b"\n")
+            if at >= 0:
+                return self._take(at + 1 if limit < 0 else min(at + 1, limit))
+            if 0 <= limit <= len(self._buffer) or not self._fill():
+                return self._take(limit)
+
+    def read(self, size: int = -1) -> bytes:
+        """Exactly `size` bytes, less at the end of the stream; all that comes when negative."""
+        while (size < 0 or len(self._buffer) < size) and self._fill():
+            pass
+        return self._take(size)
+
+    def read1(self, size: int = -1) -> bytes:
+        """What is there, after waiting for at least one byte."""
+        if not self._buffer and size:
+            self._fill()
+        return self._take(size)
+
+    def readinto(self, target: memoryview) -> int:
+        data = self.read1(len(target))
+        target[: len(data)] = data
+        return len(data)
+
+    def peek(self, _size: int = 0) -> bytes:
+        return self._buffer
+
+    def flush(self) -> None:
+        """Files that are read from can be flushed too."""
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def _take(self, size: int) -> bytes:
+        if size < 0 or size >= len(self._buffer):
+            taken, self._buffer = self._buffer, b""
+        else:
+            taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        return taken
+
+    def _fill(self) -> bool:
+        data = self._raw.read(CHUNK_BYTES)
+        if not data:
+            self.is_ended = True
+            return False
+        if not self._received:
+            self.first_byte_at = monotonic()
+        self._received += len(data)
+        if self._received > self._ceiling:
+            raise WireTooLong("far more bytes than headers and body may have")
+        self._buffer += data
+        return True
+
+
+def read_head(reader: WireReader, *, limit: int) -> Head:
+    """The header block of the final answer; blocks of 1xx answers before it count towards `limit` bytes.
+
+    101 is final: nobody asked for another protocol. Raises HeadTooLarge, HeadMalformed or HeadCut.
+    """
+    left = limit
+    while True:
+        _check_prefix(reader)
+        line = _read_line(reader, left - len(_PREFIX))
+        left -= len(_PREFIX) + len(line)
+        version, status = _parse_status(_PREFIX + line)
+        lines: list[bytes] = []
+        while (line := _read_line(reader, left)) not in {b"\r\n", b"\n"}:
+            left -= len(line)
+            lines.append(line)
+        left -= len(line)
+        if status >= 200 or status == 101:
+            _check_lines(lines)
+            return Head(status, lines, _framing(version, status, lines), reader.first_byte_at)
+
+
+def _check_prefix(reader: WireReader) -> None:
+    """Refuse HTTP/0.9 and everything else at its first wrong byte, not when a line is full."""
+    for index in range(len(_PREFIX)):
+        byte = reader.read(1)
+        if not byte:
+            raise HeadCut("the connection ended before the end of the headers")
+        if byte[0] != _PREFIX[index]:
+            raise HeadMalformed("not an HTTP/1 answer")
+
+
+def _read_line(reader: WireReader, limit: int) -> bytes:
+    line = reader.readline(max(limit, 0) + 1)
+    if len(line) > limit:
+        raise HeadTooLarge("the headers are over the limit")
+    if not line.endswith(b"\n"):
+        raise HeadCut("the connection ended before the end of the headers")
+    return line
+
+
+def _parse_status(line: bytes) -> tuple[bytes, int]:
+    found = _STATUS_LINE.fullmatch(line)
+    if found is None:
+        raise HeadMalformed("not an HTTP/1 answer")
+    return found[1], int(found[2])
+
+
+def _check_lines(lines: list[bytes]) -> None:
+    """What libcurl refuses as well: a line without a colon, a NUL, a length that is none or contradicts another, a
+    transfer encoding nobody asked for."""
+    lengths = set()
+    for index, line in enumerate(lines):
+        is_folded = index > 0 and line[:1] in {b" ", b"\t"}
+        name, colon, value = line.partition(b":")
+        if b"\0" in line or not (colon or is_folded):
+            raise HeadMalformed("not an HTTP/1 answer")
+        if name.lower() == b"content-length":
+            lengths.add(value.strip())
+        if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            raise HeadMalformed("not an HTTP/1 answer")
+    if len(lengths) > 1 or not all(length.isdigit() for length in lengths):
+        raise HeadMalformed("not an HTTP/1 answer")
+
+
+def _framing(version: bytes, status: int, lines: list[bytes]) -> bytes:
+    kept = [line for line in lines if line.partition(b":")[0].strip().lower() in _FRAMING]
+    status_line = b"HTTP/%s %d -\r\n" % (b"1.0" if version == b"1.0" else b"1.1", status)
+    return b"".join([status_line, *kept, b"\r\n"])

@@ -1,0 +1,82 @@
+"""What a sender must know of endpoints, in one statement however many they are."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from subscriptions.services import vault
+
+SENDING = """
+SELECT e.id, e.version, e.target, e.profile, e.headers::text, e.ack::text, e.retry_schedule, e.ordered,
+    e.auth_type, e.auth_name, e.auth_ciphertext,
+    -- The current secret, then those that still overlap, newest first. Not by id alone: hosts' clocks differ.
+    ARRAY(SELECT s.id FROM subscriptions_signingsecret s WHERE s.endpoint_id = e.id ORDER BY s.expires_at IS NULL DESC, s.id DESC),
+    ARRAY(SELECT s.ciphertext FROM subscriptions_signingsecret s WHERE s.endpoint_id = e.id ORDER BY s.expires_at IS NULL DESC, s.id DESC),
+    ARRAY(SELECT s.expires_at FROM subscriptions_signingsecret s WHERE s.endpoint_id = e.id ORDER BY s.expires_at IS NULL DESC, s.id DESC)
+FROM subscriptions_endpoint e WHERE e.id = ANY (%s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSecret:
+    id: UUID
+    ciphertext: bytes
+    expires_at: datetime | None
+
+    def open(self) -> str:
+        """The secret's text. Raises DecryptionFailed."""
+        return vault.open_sealed(vault.SIGNING_SECRET, self.id, self.ciphertext).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """An endpoint's settings for sending, its secrets and credentials still sealed."""
+
+    id: UUID
+    version: int
+    url: str
+    profile: str
+    headers: dict[str, str]
+    ack: dict[str, Any] | None
+    retry_schedule: tuple[int, ...] | None
+    is_ordered: bool
+    auth_type: str
+    auth_name: str
+    auth_ciphertext: bytes | None
+    secrets: tuple[SealedSecret, ...]
+
+    def open_auth(self) -> str:
+        """The credential's text, empty without one. Raises DecryptionFailed."""
+        if self.auth_ciphertext is None:
+            return ""
+        return vault.open_sealed(vault.ENDPOINT_AUTH, self.id, self.auth_ciphertext).decode()
+
+
+def endpoints_to_send(endpoint_ids: Collection[UUID]) -> list[Sending]:
+    """The settings of these endpoints; opening a secret is left to the caller, so that a bad one harms only itself."""
+    with connection.cursor() as cursor:
+        cursor.execute(SENDING, [list(endpoint_ids)])
+        return [_sending(row) for row in cursor.fetchall()]
+
+
+def _sending(row: tuple[Any, ...]) -> Sending:
+    (id_, version, url, profile, headers, ack, schedule, ordered, auth_type, auth_name, auth, *secrets) = row
+    return Sending(
+        id=id_,
+        version=version,
+        url=url,
+        profile=profile,
+        headers=json.loads(headers),
+        ack=None if ack is None else json.loads(ack),
+        retry_schedule=None if schedule is None else tuple(schedule),
+        is_ordered=ordered,
+        auth_type=auth_type,
+        auth_name=auth_name,
+        auth_ciphertext=None if auth is None else bytes(auth),
+        secrets=tuple(SealedSecret(sid, bytes(text), end) for sid, text, end in zip(*secrets, strict=True)),
+    )

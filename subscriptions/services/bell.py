@@ -1,0 +1,29 @@
+"""Tells the deliveries side, after commit, that endpoints changed. It looks at the rows itself: this only wakes it."""
+
+import logging
+from collections.abc import Iterable
+from functools import partial
+from uuid import UUID
+
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+SETTLE = "deliveries.settle_endpoints"
+
+log = logging.getLogger(__name__)
+
+
+def ring(endpoint_ids: Iterable[UUID]) -> None:
+    """Ask for these endpoints' queued deliveries to be settled once the present transaction is committed."""
+    ids = [str(endpoint_id) for endpoint_id in endpoint_ids]
+    if ids:
+        transaction.on_commit(partial(_send, ids), robust=True)
+
+
+def _send(ids: list[str]) -> None:
+    """A lost ring costs time only: the sweep finds what it would have announced."""
+    try:
+        current_app.send_task(SETTLE, args=[ids], ignore_result=True, retry=False)
+    except (OperationalError, OSError) as trouble:
+        log.warning("Could not ring for %d endpoints: %s", len(ids), type(trouble).__name__)

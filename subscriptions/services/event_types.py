@@ -1,0 +1,97 @@
+"""Everything that happens to the catalogue of event types."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from dispatcher.ids import Prefix, show
+from subscriptions.errors import Conflict, Invalid, NotFound
+from subscriptions.models import Endpoint, EventType
+from subscriptions.models.catalogue import EVENT_TYPE_LENGTH, EVENT_TYPE_PATTERN
+from subscriptions.services import audit, shapes
+from subscriptions.services.conflicts import refuse_duplicate
+from subscriptions.services.shapes import Shape, wrong
+
+_NAME = re.compile(EVENT_TYPE_PATTERN, re.ASCII)
+
+
+def check_name(value: Any) -> str:
+    name: str = shapes.line(most=EVENT_TYPE_LENGTH)(value)
+    if not _NAME.fullmatch(name):
+        raise wrong("invalid_name", "A name is groups of letters, digits, _ and - joined by dots.")
+    return name
+
+
+def _check_schema(value: Any) -> Any:
+    """A JSON Schema is an object, or true or false. Source: JSON Schema 2020-12, core, 4.3."""
+    if not isinstance(value, dict | bool):
+        raise wrong("wrong_type", "This must be a JSON Schema.")
+    return value
+
+
+CHANGES: Shape = {
+    "group": shapes.line(least=0, most=128),
+    "description": shapes.prose(most=10_000),
+    "schema": shapes.nullable(_check_schema),
+    "example": shapes.anything,
+    "archived": shapes.boolean,
+}
+NEW: Shape = {"name": check_name, **CHANGES}
+
+
+@transaction.atomic
+def create(*, data: Mapping[str, Any], now: datetime, actor: str) -> EventType:
+    """A new type. Raises Invalid, or Conflict when the name is taken."""
+    values = _check(data, NEW, required=("name",))
+    with refuse_duplicate("event_type_name_unique", "There is a type of this name.", code="name_taken"):
+        event_type = EventType.objects.create(created_at=now, updated_at=now, **values)
+    _note(event_type, "event_type.created", now=now, actor=actor)
+    return event_type
+
+
+@transaction.atomic
+def update(*, name: str, data: Mapping[str, Any], now: datetime, actor: str) -> EventType:
+    """Change the fields in `data`; the name is for good. Raises NotFound or Invalid."""
+    event_type = _lock(name)
+    for field, value in _check(data, CHANGES).items():
+        setattr(event_type, field, value)
+    event_type.updated_at = now
+    event_type.save()
+    _note(event_type, "event_type.updated", now=now, actor=actor)
+    return event_type
+
+
+@transaction.atomic
+def delete(*, name: str, now: datetime, actor: str) -> None:
+    """Take a type out of the catalogue; events of it stay, they hold its name themselves.
+
+    Raises Conflict while an endpoint names it: archiving is for types that somebody used.
+    """
+    event_type = _lock(name)
+    if Endpoint.objects.filter(deleted_at=None, event_types__contains=[name]).exists():
+        detail = 'Endpoints still name this type. Archive it instead: {"archived": true}.'
+        raise Conflict(detail, code="in_use")
+    _note(event_type, "event_type.deleted", now=now, actor=actor)
+    event_type.delete()
+
+
+def _lock(name: str) -> EventType:
+    event_type = EventType.objects.select_for_update().filter(name=name).first()
+    if event_type is None:
+        raise NotFound("There is no such event type.")
+    return event_type
+
+
+def _check(data: Mapping[str, Any], shape: Shape, *, required: tuple[str, ...] = ()) -> dict[str, Any]:
+    values, faults = shapes.read(data, shape, required=required)
+    if faults:
+        raise Invalid(*faults)
+    return values
+
+
+def _note(event_type: EventType, action: str, *, now: datetime, actor: str) -> None:
+    target = show(Prefix.EVENT_TYPE, event_type.id)
+    audit.note(actor=actor, action=action, target=target, detail={"name": event_type.name}, now=now)

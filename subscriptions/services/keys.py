@@ -1,0 +1,105 @@
+"""Makes, revokes and recognises API keys.
+
+A key reads `sgn_mer_<12 characters>_<43 characters>` (`sgn_pro_…` for a provider's): the first part is shown and found
+by, the second is 256 random bits. Only the SHA-256 of the whole text is kept.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from subscriptions.errors import NotFound
+from subscriptions.models import ApiKey, Merchant
+from subscriptions.services import audit
+
+PUBLIC_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+PUBLIC_LENGTH = 12
+# 60 bits: two keys never share it by chance, and it tells nothing about the rest.
+SECRET_BYTES = 32
+LAST_USED_STEP = timedelta(minutes=1)
+# How stale `last_used_at` may be, so that a busy key does not write a row for each request.
+
+_FORM = re.compile(r"(sgn_(?:mer|pro)_[a-z0-9]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
+_HEADS = {ApiKey.Scope.MERCHANT: "sgn_mer_", ApiKey.Scope.PROVIDER: "sgn_pro_"}
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made; `text` exists nowhere else and cannot be shown again."""
+
+    row: ApiKey
+    text: str
+
+
+@transaction.atomic
+def create(
+    *, name: str, merchant: Merchant | None, now: datetime, actor: str, expires_at: datetime | None = None
+) -> NewKey:
+    """A merchant's key, or a provider's when there is no merchant."""
+    scope = ApiKey.Scope.MERCHANT if merchant else ApiKey.Scope.PROVIDER
+    prefix = _HEADS[scope] + "".join(secrets.choice(PUBLIC_ALPHABET) for _ in range(PUBLIC_LENGTH))
+    text = f"{prefix}_{secrets.token_urlsafe(SECRET_BYTES)}"
+    row = ApiKey.objects.create(
+        scope=scope,
+        merchant=merchant,
+        name=name,
+        prefix=prefix,
+        digest=_digest(text),
+        created_at=now,
+        expires_at=expires_at,
+    )
+    _note(row, action="key.created", now=now, actor=actor)
+    return NewKey(row, text)
+
+
+@transaction.atomic
+def revoke(*, key_id: UUID, merchant: Merchant, now: datetime, actor: str) -> None:
+    """The key stops working with the next request. Raises NotFound for another merchant's or one revoked before."""
+    key = ApiKey.objects.select_for_update().filter(id=key_id, merchant=merchant, revoked_at=None).first()
+    if key is None:
+        raise NotFound("There is no such key.")
+    key.revoked_at = now
+    key.save(update_fields=["revoked_at"])
+    _note(key, action="key.revoked", now=now, actor=actor)
+
+
+def authenticate(text: str, *, now: datetime) -> ApiKey | None:
+    """The living key behind `text`, its merchant loaded with it; one statement, and a second once a minute."""
+    form = _FORM.fullmatch(text)
+    if form is None:
+        return None
+    key = ApiKey.objects.select_related("merchant").filter(prefix=form[1]).first()
+    if key is None or not hmac.compare_digest(bytes(key.digest), _digest(text)) or not _is_live(key, now):
+        return None
+    if key.last_used_at is None or key.last_used_at <= now - LAST_USED_STEP:
+        _touch(key, now)
+    return key
+
+
+def _is_live(key: ApiKey, now: datetime) -> bool:
+    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
+        return False
+    return key.merchant is None or key.merchant.deleted_at is None
+
+
+def _touch(key: ApiKey, now: datetime) -> None:
+    """Guarded: of many requests in the same moment one writes, and none of them waits for another's long lock."""
+    stale = Q(last_used_at=None) | Q(last_used_at__lte=now - LAST_USED_STEP)
+    ApiKey.objects.filter(stale, id=key.id).update(last_used_at=now)
+    key.last_used_at = now
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _note(key: ApiKey, *, action: str, now: datetime, actor: str) -> None:
+    detail = {"prefix": key.prefix, "name": key.name}
+    audit.note(actor=actor, action=action, target=key.public_id, merchant_id=key.merchant_id, detail=detail, now=now)

@@ -1,0 +1,46 @@
+"""Every row lock of this app. Taken in this order, never backwards, so that two changes cannot wait for each other:
+the tree of merchants, one merchant, one endpoint. All of them last until the transaction ends.
+"""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.db import connection
+
+from subscriptions.errors import NotFound, Stale
+from subscriptions.models import Endpoint, Merchant
+
+TREE_LOCK = 7_415_001
+# Any number that no other advisory lock of this database uses.
+
+
+def lock_tree() -> None:
+    """Who stands above whom does not change meanwhile. Changes of it are rare, so one lock for all is enough."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TREE_LOCK])
+
+
+def lock_merchant(merchant_id: UUID) -> Merchant:
+    """The merchant as it is now. Raises NotFound if it was deleted meanwhile."""
+    merchant = Merchant.objects.select_for_update(no_key=True).filter(id=merchant_id, deleted_at=None).first()
+    if merchant is None:
+        raise NotFound("There is no such merchant.")
+    return merchant
+
+
+def lock_endpoint(
+    endpoint_id: UUID, *, merchant: Merchant | None = None, expected: Collection[int] | None = None
+) -> Endpoint:
+    """The living endpoint as it is now. Raises NotFound, also for one of another merchant, or Stale when its version
+    is not among `expected`."""
+    rows = Endpoint.objects.select_for_update(no_key=True).filter(id=endpoint_id, deleted_at=None)
+    endpoint = (rows.filter(owner=merchant) if merchant else rows).first()
+    if endpoint is None:
+        raise NotFound("There is no such endpoint.")
+    check_version(endpoint, expected)
+    return endpoint
+
+
+def check_version(endpoint: Endpoint, expected: Collection[int] | None) -> None:
+    if expected is not None and endpoint.version not in expected:
+        raise Stale(f"The object has changed meanwhile: its version is {endpoint.version}.")

@@ -1,0 +1,52 @@
+"""Keeps the first answer to a request that carries an idempotency key, so that a repeat gets the same."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable
+
+from subscriptions.errors import Conflict
+from subscriptions.models import StoredAnswer
+from subscriptions.services import vault
+
+KEEP = timedelta(hours=24)
+WAIT_S = 10
+# How long a repeat waits for the first request, which at most resolves a name (2 s) and writes a few rows.
+
+Answer = tuple[int, bytes]
+
+
+def answer_once(
+    *, scope: str, key: str, request_hash: bytes, now: datetime, make: Callable[[], Answer]
+) -> tuple[Answer, bool]:
+    """What `make` returned the first time, and whether that is a repeat. All in one transaction:
+
+    1. Insert the row of this key. Whoever comes second waits here for the first one's commit.
+    2. First: make the answer and store it. If `make` raises, the row goes with everything else.
+    3. Second: the first answer again. Raises Conflict for another request, or after WAIT_S of waiting.
+    """
+    with transaction.atomic():
+        row, is_first = _claim(scope=scope, key=key, request_hash=request_hash, now=now)
+        if is_first:
+            status, body = make()
+            row.status, row.answer = status, vault.seal(vault.STORED_ANSWER, row.id, body)
+            row.save(update_fields=["status", "answer"])
+            return (status, body), False
+    if bytes(row.request_hash) != request_hash:
+        raise Conflict("This Idempotency-Key was used for another request.", code="idempotency_key_reused")
+    return (row.status or 500, vault.open_sealed(vault.STORED_ANSWER, row.id, row.answer or b"")), True
+
+
+def _claim(*, scope: str, key: str, request_hash: bytes, now: datetime) -> tuple[StoredAnswer, bool]:
+    StoredAnswer.objects.filter(scope=scope, key=key, expires_at__lte=now).delete()
+    values = {"request_hash": request_hash, "created_at": now, "expires_at": now + KEEP}
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = '{WAIT_S}s'")
+        return StoredAnswer.objects.get_or_create(scope=scope, key=key, defaults=values)
+    except OperationalError as trouble:
+        if isinstance(trouble.__cause__, LockNotAvailable):
+            detail = "The first request with this Idempotency-Key is still under way."
+            raise Conflict(detail, code="in_progress") from None
+        raise

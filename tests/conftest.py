@@ -1,0 +1,29 @@
+"""Gives the tests a real PostgreSQL and a real Redis, then sets Django up.
+
+DATABASE_URL and REDIS_URL are used when they are set; otherwise both are started for this session, empty, in a
+directory of their own, and are gone afterwards. Django reads its settings once, so this has to come first.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import redis
+from django.conf import settings
+
+from tests.services import empty_redis, prepare_environment
+
+prepare_environment(already_configured=settings.configured)
+
+import django  # noqa: E402
+
+django.setup()
+
+
+@pytest.fixture
+def redis_client() -> Iterator["redis.Redis"]:
+    """A client of the session's own Redis database, which is empty at the start of the test."""
+    client = redis.Redis.from_url(os.environ["REDIS_URL"])
+    empty_redis(client)
+    yield client
+    client.close()
