@@ -9,7 +9,7 @@ from celery.signals import worker_shutting_down
 
 from deliveries import doorbell
 from deliveries.engine import process, stopping
-from deliveries.services import publish as publishing
+from deliveries.services import publish as publish_event
 from deliveries.services import sweep as sweeping
 from dispatcher.ids import Prefix, parse
 
@@ -40,7 +40,7 @@ def publish(type: str, payload: Any, **options: Any) -> None:  # noqa: A002 - th
     """
     if isinstance(options.get("occurred_at"), str):
         options["occurred_at"] = datetime.fromisoformat(options["occurred_at"]).astimezone(UTC)
-    publishing.publish(type, payload, **options)
+    publish_event(type, payload, **options)
 
 
 def _endpoint_id(text: str) -> UUID:

@@ -73,7 +73,8 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
         case Invalid():
             made = problem(request, status=422, code=exc.code, detail=exc.detail, field_errors=exc.errors)
         case Refusal():
-            made = problem(request, status=STATUS_OF_REFUSAL[type(exc)], code=exc.code, detail=exc.detail)
+            status = next(status for kind, status in STATUS_OF_REFUSAL.items() if isinstance(exc, kind))
+            made = problem(request, status=status, code=exc.code, detail=exc.detail)
         case APIException():
             made, headers = _of_framework(request, exc)
         case Http404():

@@ -44,8 +44,8 @@ SETTINGS = {
     "log_timezone": "'UTC'",
     "log_line_prefix": "'%m [%p] '",
 }
-# For tests: a crash of the machine may lose everything, and nothing waits for the disk.
-UNSAFE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "shared_buffers": "128MB"}
+# For tests: nothing waits for the disk, so a crash of the machine may lose everything. A killed server loses nothing.
+UNSAFE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 
 
 class Postgres:

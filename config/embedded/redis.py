@@ -64,6 +64,8 @@ class Redis:
         return pid if is_ours else None
 
     def _launch(self, server: str) -> None:
+        # One that the server cannot overwrite would hide it from `stop`.
+        self._pid_file.unlink(missing_ok=True)
         self._write_config()
         done = subprocess.run(  # noqa: S603
             [server, str(self._config)],

@@ -65,8 +65,9 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """An event with the id it will have and the keys that must be free for it."""
+    """An event with its place in the batch, the id it will have and the keys that must be free for it."""
 
+    position: int
     event: NewEvent
     id: UUID
     keys: tuple[_Key, ...]
@@ -124,7 +125,7 @@ def publish_batch(
     3. An event whose key was taken is a duplicate: it is answered with the first one's id, or refused when the request differs.
     """
     check_events(events, are_payloads_checked=are_payloads_checked)
-    drafts = [_draft(event, scope=scope, now=now) for event in events]
+    drafts = [_draft(position, event, scope=scope, now=now) for position, event in enumerate(events)]
     try:
         return _publish_drafts(drafts, now=now)
     except _KeyExpired:
@@ -132,16 +133,16 @@ def publish_batch(
         return _publish_drafts(drafts, now=now)
 
 
-def _draft(event: NewEvent, *, scope: str, now: datetime) -> _Draft:
+def _draft(position: int, event: NewEvent, *, scope: str, now: datetime) -> _Draft:
     if event.idempotency_key is None and event.id is None:
-        return _Draft(event, new_id(), ())
+        return _Draft(position, event, new_id(), ())
     digest = event.digest()
     keys = []
     if event.idempotency_key is not None:
         keys.append(_Key(scope, event.idempotency_key, digest, now + IDEMPOTENCY_LIFE))
     if event.id is not None:
         keys.append(_Key(EVENT_ID_SCOPE, event.id, digest, now + timedelta(days=settings.RETENTION_DAYS)))
-    return _Draft(event, new_id(), tuple(keys))
+    return _Draft(position, event, new_id(), tuple(keys))
 
 
 def _publish_drafts(drafts: list[_Draft], *, now: datetime) -> list[Accepted]:
@@ -176,7 +177,7 @@ def _first_with_same_keys(drafts: list[_Draft]) -> list[int]:
 
 def _reused(position: int) -> Conflict:
     return Conflict(
-        f"Event {position}: this idempotency key or id was used before with a different request.",
+        f"Event {position}: This idempotency key or id was used before with a different request.",
         code="idempotency_key_reused",
     )
 
@@ -241,7 +242,8 @@ def _patterns(event_type: str) -> str:
 
 def _refuse_unknown(drafts: list[_Draft], rows: list[_Row]) -> None:
     errors = []
-    for position, (draft, row) in enumerate(zip(drafts, rows, strict=True)):
+    for draft, row in zip(drafts, rows, strict=True):
+        position = draft.position
         if not row.is_type_known:
             errors.append(FieldError(f"/events/{position}/type", "unknown_event_type", "No such event type."))
         if row.merchant_id is None:
@@ -259,14 +261,15 @@ def _earlier(drafts: list[_Draft], positions: list[int], *, now: datetime) -> li
     """The answers that the holders of the taken keys got."""
     keys = [key for position in positions for key in drafts[position].keys]
     found = _find_holders(keys)
-    if any(holder.expires_at <= now for holder in found.values()):
+    # Expired, or gone since: somebody else dropped it for the same reason.
+    if len(found) < len({(key.scope, key.key) for key in keys}) or any(one.expires_at <= now for one in found.values()):
         raise _KeyExpired
     answers = []
     for position in positions:
         draft = drafts[position]
         holders = [(key, found[key.scope, key.key]) for key in draft.keys if found[key.scope, key.key].event_id != draft.id]
         if any(holder.digest != key.digest for key, holder in holders):
-            raise _reused(position)
+            raise _reused(draft.position)
         first = holders[0][1]
         answers.append(Accepted(first.public_id, is_duplicate=True, deliveries=first.deliveries))
         _hand_over_keys(draft.id, first.event_id)

@@ -9,6 +9,7 @@ from django.conf import settings
 from deliveries.models.ledger import EXTERNAL_ID_LENGTH
 from dispatcher.strict_json import UnreadableJson, check_json
 from subscriptions.errors import FieldError, Invalid, TooLarge
+from subscriptions.models.catalogue import EVENT_TYPE_LENGTH
 from subscriptions.models.merchants import REFERENCE_LENGTH
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def check_events(events: "Sequence[NewEvent]", *, are_payloads_checked: bool) ->
         raise Invalid(FieldError("/events", "wrong_length", f"A batch holds 1 to {BATCH_EVENTS} events."))
     for position, event in enumerate(events):
         if len(event.payload) > settings.PAYLOAD_MAX_BYTES:
-            raise TooLarge(f"Event {position}: a payload may have {settings.PAYLOAD_MAX_BYTES} bytes at most.")
+            raise TooLarge(f"Event {position}: The payload has more than {settings.PAYLOAD_MAX_BYTES} bytes.")
     errors = [
         FieldError(f"/events/{position}/{field}", code, text)
         for position, event in enumerate(events)
@@ -42,8 +43,8 @@ def _faults(event: "NewEvent", *, is_payload_checked: bool) -> Iterator[tuple[st
     for field, text in (("merchant", event.merchant), ("account", event.account)):
         if text is not None and (not text or len(text) > REFERENCE_LENGTH or "\0" in text):
             yield field, "invalid", f"1 to {REFERENCE_LENGTH} characters."
-    if "\0" in event.type:
-        yield "type", "invalid", "An event type has no control characters."
+    if len(event.type) > EVENT_TYPE_LENGTH or "\0" in event.type:
+        yield "type", "unknown_event_type", "No such event type."
     if event.id is not None and not _ID_FORM.fullmatch(event.id):
         yield "id", "invalid", f"1 to {EXTERNAL_ID_LENGTH} visible ASCII characters without spaces."
     if event.idempotency_key is not None and not (1 <= len(event.idempotency_key) <= KEY_LENGTH):

@@ -51,6 +51,8 @@ def new_handle(setup: Setup) -> _Curl:
     handle = pycurl.Curl()
     for option, value in (
         (pycurl.POST, 1),
+        # pycurl puts its own name there; empty sends none.
+        (pycurl.USERAGENT, ""),
         # 1.1 only: with HTTP/2 a refused stream is sent again by libcurl, and a request can no longer be ended by
         # dropping its connection.
         (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),

@@ -94,10 +94,10 @@ class Exchange:
         now = monotonic()
         entered = self._entered
         first_byte_at = self.head.first_byte_at if self.head is not None else None
-        looked_up = entered.get(Step.CONNECT) or entered.get(Step.SEND)
-        has_looked_up = Step.CONNECT in entered and self.request.target.address is None
+        is_reused = Step.SEND in entered and Step.CONNECT not in entered
+        has_looked_up = self.request.target.address is None and not is_reused
         return Phases(
-            dns=_between(entered.get(Step.LOOKUP), looked_up) if has_looked_up else None,
+            dns=_between(entered.get(Step.LOOKUP), entered.get(Step.CONNECT, now)) if has_looked_up else None,
             connect=_between(entered.get(Step.CONNECT), entered.get(Step.HANDSHAKE) or entered.get(Step.SEND)),
             tls=_between(entered.get(Step.HANDSHAKE), entered.get(Step.SEND)),
             send=_between(entered.get(Step.SEND), entered.get(Step.WAIT)),

@@ -14,7 +14,6 @@ from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPHeaderDict, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.response import HTTPResponse
 from urllib3.util import SKIP_HEADER
 
 from dispatcher.addresses import AddressRules
@@ -83,7 +82,7 @@ class _Answer(http.client.HTTPResponse):
 class _Judged:
     """What both kinds of connection have in common. Stands before urllib3's class in the order of resolution."""
 
-    response_class = _Answer
+    response_class: Any = _Answer
     after_connect = Step.SEND
     rules: AddressRules
     sock: Any
@@ -147,15 +146,14 @@ class _Judged:
             exchange.enter(Step.SEND)
         super().request(*args, **kwargs)  # type: ignore[misc]
 
-    def getresponse(self) -> HTTPResponse:
+    def getresponse(self) -> Any:
         exchange = _current()
         if not exchange.is_expired:
             # Else the deadline ended the sending. A receiver that answered without reading the body has still answered:
             # what had arrived by then can be read, and nothing more.
             exchange.enter(Step.WAIT)
         self._used_at = monotonic()
-        response: HTTPResponse = super().getresponse()  # type: ignore[misc]
-        return response
+        return super().getresponse()  # type: ignore[misc]
 
 
 class _PlainConnection(_Judged, HTTPConnection):
@@ -194,7 +192,8 @@ class JudgedAdapter(HTTPAdapter):
     def get_connection_with_tls_context(self, request: PreparedRequest, *_: Any, **__: Any) -> HTTPConnectionPool:
         """The pool of the target's own parts; its URL is not parsed a second time."""
         target: Target = request.target  # type: ignore[attr-defined]
-        return self.poolmanager.connection_from_host(target.host, target.port, target.scheme)
+        pool: HTTPConnectionPool = self.poolmanager.connection_from_host(target.host, target.port, target.scheme)
+        return pool
 
     def request_url(self, request: PreparedRequest, _proxies: Any) -> str:
         target: Target = request.target  # type: ignore[attr-defined]

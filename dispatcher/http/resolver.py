@@ -114,11 +114,11 @@ class Resolver:
     def _enqueue(self, host: str, *, now: float) -> None:
         is_slow = self._slow_until.get(host, 0.0) > now
         (self._slow if is_slow else self._ready).append(host)
-        if self._idle:
-            self._changed.notify()
-        elif self._threads < THREADS:
+        if len(self._ready) + len(self._slow) > self._idle and self._threads < THREADS:
             self._threads += 1
             threading.Thread(target=self._work, name="resolver", daemon=True).start()
+        else:
+            self._changed.notify()
 
     def _work(self) -> None:
         while True:

@@ -6,7 +6,7 @@ from dispatcher.http.exchange import Exchange
 
 
 class Watchdog:
-    """All exchanges have the same deadline, so the first to begin is the first to end: the order of a dict is enough."""
+    """All exchanges have the same deadline: the first to begin is the first to end, a dict keeps that order."""
 
     def __init__(self) -> None:
         self._watched: dict[Exchange, None] = {}

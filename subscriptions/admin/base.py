@@ -1,6 +1,6 @@
 """What all admin pages share: who may do what, the buttons, and that services do every write."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -14,7 +14,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
-from subscriptions.admin.columns import EMPTY
+from dispatcher.ids import Prefix
+from subscriptions.admin.columns import EMPTY, read_id
 from subscriptions.errors import Refusal
 
 M = TypeVar("M", bound=Model)
@@ -46,6 +47,9 @@ class SignetAdmin(ModelAdmin[M]):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
+    search_fields = ("pk",)
+    # Only so that there is a search box: `id_columns` and `search_text` say what a term means.
+    id_columns: ClassVar[Mapping[Prefix, str]] = {}
     buttons: ClassVar[Sequence[str]] = ()
     # Those of the actions that stand on an object's own page too.
 
@@ -57,7 +61,7 @@ class SignetAdmin(ModelAdmin[M]):
         actions.pop("delete_selected", None)
         return actions
 
-    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:  # type: ignore[override] # noqa: ARG002 - Django's own is wider
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:  # noqa: ARG002
         """Only the filters that are on the page. Django would take any column, those that are never shown included."""
         for offered in self.get_list_filter(request):
             if isinstance(offered, str):
@@ -66,6 +70,24 @@ class SignetAdmin(ModelAdmin[M]):
             elif lookup == getattr(offered, "parameter_name", None):
                 return True
         return False
+
+    def get_search_results(
+        self,
+        request: HttpRequest,  # noqa: ARG002
+        queryset: QuerySet[M],
+        search_term: str,
+    ) -> tuple[QuerySet[M], bool]:
+        term = search_term.strip()
+        if not term or "\0" in term:
+            return (queryset.none() if term else queryset), False
+        match read_id(term):
+            case (prefix, row_id) if prefix in self.id_columns:
+                return queryset.filter(**{self.id_columns[prefix]: row_id}), False
+        return self.search_text(queryset, term), False
+
+    def search_text(self, rows: QuerySet[M], term: str) -> QuerySet[M]:  # noqa: ARG002
+        """What a term means that is no id."""
+        return rows.none()
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         title = {"title": capfirst(self.opts.verbose_name_plural)}

@@ -5,9 +5,11 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from dispatcher.ids import Prefix
 from subscriptions.admin.base import ServiceAdmin
 from subscriptions.admin.columns import Colour, dot, json_block, moment
 from subscriptions.admin.forms import JsonField, ServiceForm
@@ -38,10 +40,13 @@ class EventTypeAdmin(ServiceAdmin[EventType]):
     form = EventTypeForm
     list_display = ("name", "group", "description", "state", "created")
     list_filter = ("archived",)
-    search_fields = ("name", "group", "description")
+    id_columns = {Prefix.EVENT_TYPE: "id"}
     search_help_text = "A part of the name, the group or the description"
     ordering = ("name",)
     sortable_by = ("name", "group")
+
+    def search_text(self, rows: QuerySet[EventType], term: str) -> QuerySet[EventType]:
+        return rows.filter(Q(name__icontains=term) | Q(group__icontains=term) | Q(description__icontains=term))
 
     def get_fields(self, request: HttpRequest, obj: EventType | None = None) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):

@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 
 from dispatcher.ids import Prefix, parse
 
-EMPTY = "–"
+EMPTY = "–"  # noqa: RUF001 - a dash, as the tables of the portal have it
 MASK = "whsec_••••••"
 MERCHANT_PAGE = "subscriptions_merchant"
 ENDPOINT_PAGE = "subscriptions_endpoint"
@@ -82,6 +82,14 @@ def page_link(page: str, row_id: UUID, shown: object) -> SafeString:
     return format_html('<a href="{}">{}</a>', reverse(f"admin:{page}_change", args=[row_id]), shown)
 
 
+def find_page_link(page: str, row_id: UUID, shown: object) -> SafeString | None:
+    """As `page_link`; None where that page is not installed."""
+    try:
+        return page_link(page, row_id, shown)
+    except NoReverseMatch:
+        return None
+
+
 def list_link(page: str, shown: str, **narrowed: str) -> SafeString | None:
     """A link to a list, narrowed by its filters; None where that list is not installed."""
     try:
@@ -105,8 +113,5 @@ def id_link(text: str) -> SafeString:
     shown = code(text)
     match read_id(text):
         case (prefix, row_id) if prefix in PAGES:
-            try:
-                return page_link(PAGES[prefix], row_id, shown)
-            except NoReverseMatch:
-                return shown
+            return find_page_link(PAGES[prefix], row_id, shown) or shown
     return shown

@@ -44,7 +44,7 @@ class ServiceForm(ModelForm[M]):
     # From a JSON pointer in a refusal to the field that it is about, where the two differ.
 
     def is_new(self) -> bool:
-        return self.instance._state.adding
+        return self.instance._state.adding  # noqa: SLF001 - documented by Django
 
     def write(self) -> M:
         """Call the service. `cleaned_data` holds the fields, `changed_data` the names of those that were changed."""
@@ -71,9 +71,12 @@ class ServiceForm(ModelForm[M]):
         label = f"{item}: " if item and pointer not in self.fields_of else ""
         self.add_error(field if is_known else None, label + message)
 
-    def save(self, commit: bool = True) -> M:  # noqa: ARG002, FBT001, FBT002 - the service has saved it
-        self.save_m2m = lambda: None
+    def save(self, commit: bool = True) -> M:  # noqa: ARG002, FBT001, FBT002
+        """The service has saved it."""
         return self.instance
+
+    def save_m2m(self) -> None:
+        """The admin calls it after `save`."""
 
     def changed(self, *names: str) -> dict[str, Any]:
         """The given values of those of the fields that were changed."""
@@ -84,7 +87,7 @@ class MerchantWidget(ForeignKeyRawIdWidget):
     """A text beside a magnifying glass that opens the list of merchants."""
 
     def __init__(self) -> None:
-        super().__init__(Account._meta.get_field("merchant").remote_field, admin.site)
+        super().__init__(Account._meta.get_field("merchant").remote_field, admin.site)  # noqa: SLF001 - documented by Django
 
     def label_and_url_for_value(self, value: Any) -> tuple[str, str]:
         merchant = _find(str(value))

@@ -5,7 +5,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -14,9 +13,9 @@ from django.utils.safestring import SafeString
 
 from dispatcher.ids import Prefix
 from subscriptions.admin.base import ServiceAdmin, actor_of
-from subscriptions.admin.columns import MERCHANT_PAGE, Colour, code, dot, moment, page_link, read_id
+from subscriptions.admin.columns import MERCHANT_PAGE, Colour, code, dot, moment, page_link
+from subscriptions.admin.filters import ChoiceFilter, by_id
 from subscriptions.admin.forms import MerchantField, ServiceForm
-from subscriptions.admin.logs import by_id
 from subscriptions.models import ApiKey
 from subscriptions.services import keys
 
@@ -28,8 +27,6 @@ class ApiKeyForm(ServiceForm[ApiKey]):
     expires_at = forms.SplitDateTimeField(
         required=False, widget=admin.widgets.AdminSplitDateTime, label="Expires (UTC)", help_text="Nothing: never."
     )
-    text = ""
-    # The key itself, once it is made.
 
     class Meta:
         model = ApiKey
@@ -43,27 +40,24 @@ class ApiKeyForm(ServiceForm[ApiKey]):
 
     def write(self) -> ApiKey:
         made = keys.create(**self.cleaned_data, now=self.now, actor=self.actor)
-        self.text = made.text
+        # Lives as long as the row's object: until this request is answered.
+        made.row.text = made.text  # type: ignore[attr-defined]
         return made.row
 
 
-class StateFilter(admin.SimpleListFilter):
+class StateFilter(ChoiceFilter):
     title = "state"
     parameter_name = "state"
+    offered = (("valid", "Valid"), ("expired", "Expired"), ("revoked", "Revoked"))
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:  # noqa: ARG002
-        return [("valid", "Valid"), ("expired", "Expired"), ("revoked", "Revoked")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:  # noqa: ARG002
-        is_expired = Q(expires_at__lte=timezone.now())
-        match self.value():
+    def narrow(self, rows: QuerySet[ApiKey], value: str) -> QuerySet[ApiKey]:
+        now = timezone.now()
+        match value:
             case "valid":
-                return queryset.filter(~is_expired | Q(expires_at=None), revoked_at=None)
+                return rows.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
             case "expired":
-                return queryset.filter(is_expired, revoked_at=None)
-            case "revoked":
-                return queryset.exclude(revoked_at=None)
-        return queryset
+                return rows.filter(expires_at__lte=now, revoked_at=None)
+        return rows.exclude(revoked_at=None)
 
 
 @admin.register(ApiKey)
@@ -71,9 +65,9 @@ class ApiKeyAdmin(ServiceAdmin[ApiKey]):
     form = ApiKeyForm
     fields = ("name", "merchant", "expires_at")
     list_display = ("name", "shown_prefix", "scope", "merchant_link", "state", "used", "created")
-    list_filter = ("scope", StateFilter, by_id(Prefix.MERCHANT, "Merchant", "merchant_id"))
+    list_filter = ("scope", StateFilter, by_id(Prefix.MERCHANT, "merchant", "merchant_id"))
     list_select_related = ("merchant",)
-    search_fields = ("name",)
+    id_columns = {Prefix.API_KEY: "id", Prefix.MERCHANT: "merchant_id"}
     search_help_text = "An id (key_…, mer_…), the shown part of a key, a merchant's reference, or a part of the name"
     ordering = ("-id",)
     sortable_by = ("name",)
@@ -99,36 +93,18 @@ class ApiKeyAdmin(ServiceAdmin[ApiKey]):
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:  # noqa: ARG002
         return SHOWN if obj else ()
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[ApiKey], search_term: str
-    ) -> tuple[QuerySet[ApiKey], bool]:
-        term = search_term.strip()
-        match read_id(term):
-            case (Prefix.API_KEY, key_id):
-                return queryset.filter(id=key_id), False
-            case (Prefix.MERCHANT, merchant_id):
-                return queryset.filter(merchant_id=merchant_id), False
-        if not term:
-            return queryset, False
-        return queryset.filter(Q(prefix=term) | Q(merchant__reference=term) | Q(name__icontains=term)), False
-
-    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001
-        super().save_model(request, obj, form, change)
-        self._remember(request, form.text)
-
-    def _remember(self, request: HttpRequest, text: str) -> None:
-        """For this one answer only."""
-        request.META[f"{__name__}.made"] = text
+    def search_text(self, rows: QuerySet[ApiKey], term: str) -> QuerySet[ApiKey]:
+        return rows.filter(Q(prefix=term) | Q(merchant__reference=term) | Q(name__icontains=term))
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:  # noqa: ARG002
-        """Shows the key in this very answer: a message would be stored in a cookie or in the session until it is read."""
+        """Shows the key in this very answer: a message would lie in a cookie or in the session until it is read."""
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "media": self.media,
             "title": "API key created",
             "key": obj,
-            "text": request.META.pop(f"{__name__}.made"),
+            "text": obj.text,  # type: ignore[attr-defined] # set by ApiKeyForm
         }
         return TemplateResponse(
             request, "subscriptions/admin/key_made.html", context, headers={"Cache-Control": "no-store"}
@@ -136,8 +112,6 @@ class ApiKeyAdmin(ServiceAdmin[ApiKey]):
 
     @admin.action(description="Revoke", permissions=["revoke"])
     def revoke(self, request: HttpRequest, rows: QuerySet[ApiKey]) -> HttpResponse | None:
-        if not self.has_revoke_permission(request):
-            raise PermissionDenied
         now, actor = timezone.now(), actor_of(request)
         self.do_each(
             request,

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.db import OperationalError, connection, transaction
@@ -15,8 +14,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 from psycopg.errors import QueryCanceled
 
-from dispatcher.ids import Prefix, parse
+from dispatcher.ids import Prefix
 from subscriptions.admin.base import M, ReadOnlyAdmin
+from subscriptions.admin.columns import read_id
+from subscriptions.admin.filters import ChoiceFilter
 
 BEFORE = "before"
 AFTER = "after"
@@ -46,8 +47,6 @@ class LogAdmin(ReadOnlyAdmin[M]):
     """A log. Its ids are in the order of time, so that they page it and bound it."""
 
     change_list_template = "subscriptions/admin/log.html"
-    search_fields = ("pk",)
-    # Only so that there is a search box: `find` says what a term means.
     scanning: ClassVar[frozenset[str]] = frozenset()
     # Filters on columns without an index.
     unread: ClassVar[Sequence[str]] = ()
@@ -58,7 +57,7 @@ class LogAdmin(ReadOnlyAdmin[M]):
 
     def get_search_results(
         self,
-        request: HttpRequest,
+        request: HttpRequest,  # noqa: ARG002
         queryset: QuerySet[M],
         search_term: str,  # noqa: ARG002
     ) -> tuple[QuerySet[M], bool]:
@@ -66,8 +65,22 @@ class LogAdmin(ReadOnlyAdmin[M]):
         return queryset, False
 
     def find(self, term: str) -> Found | None:
-        """None when nothing can match. May ask the database, by index only."""
-        raise NotImplementedError
+        """None when nothing can match."""
+        if "\0" in term:
+            return None
+        match read_id(term):
+            case (prefix, row_id):
+                return self.find_id(prefix, row_id, term)
+        return self.find_text(term)
+
+    def find_id(self, prefix: Prefix, row_id: UUID, term: str) -> Found | None:
+        """What an id means here; `term` is its text. May ask the database, by index only."""
+        column = self.id_columns.get(prefix)
+        return Found(Q(**{column: row_id})) if column else self.find_text(term)
+
+    def find_text(self, term: str) -> Found | None:  # noqa: ARG002
+        """What any other term means. May ask the database, by index only."""
+        return None
 
 
 class LogChangeList(ChangeList):
@@ -89,7 +102,7 @@ class LogChangeList(ChangeList):
         rows = super().get_queryset(request, exclude_parameters).defer(*self.model_admin.unread)
         is_scan = bool(self.model_admin.scanning & self.filter_params.keys())
         if term := self.query.strip():
-            found = None if "\0" in term else self.model_admin.find(term)
+            found = self.model_admin.find(term)
             rows = rows.none() if found is None else rows.filter(found.condition)
             is_scan |= found is not None and found.is_scan
         return self._within_window(request, rows, default=SCAN_WINDOW if is_scan else ANY_TIME)
@@ -110,9 +123,9 @@ class LogChangeList(ChangeList):
         if after:
             page.reverse()
         self._link(page, is_newest=not before and not (after and has_more), is_oldest=not after and not has_more)
-        self.result_list = page  # type: ignore[assignment] # Django's templates only walk through it
+        self.result_list = page
         self.result_count = len(page)
-        self.full_result_count = None  # type: ignore[assignment] # as Django's own where nothing is counted
+        self.full_result_count = None
         self.show_full_result_count = self.can_show_all = self.multi_page = False
         self.show_admin_actions = bool(page)
 
@@ -152,43 +165,19 @@ def _key(request: HttpRequest, name: str) -> UUID | None:
         raise IncorrectLookupParameters from trouble
 
 
-class WindowFilter(admin.SimpleListFilter):
+class WindowFilter(ChoiceFilter):
     """How far back the list reads. LogChangeList applies it, as it also knows when a window is needed."""
 
     title = "time"
     parameter_name = WITHIN
+    offered = (*((key, label) for key, (label, _) in WINDOWS.items()), (ANY_TIME, "Any time"))
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:  # noqa: ARG002
-        return [*((key, label) for key, (label, _) in WINDOWS.items()), (ANY_TIME, "Any time")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:  # noqa: ARG002
-        return None
+    def narrow(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:  # noqa: ARG002
+        return rows
 
     def choices(self, changelist: ChangeList) -> Any:
+        """The window in force is marked, chosen or not."""
         chosen = getattr(changelist, "window", ANY_TIME)
-        for key, label in self.lookup_choices:
+        for key, label in self.offered:
             link = changelist.get_query_string({WITHIN: key})
             yield {"selected": key == chosen, "query_string": link, "display": label}
-
-
-class IdFilter(admin.SimpleListFilter):
-    """Narrows a list to one object, named in the URL by its public id; stands on the page only where it is in use."""
-
-    prefix: ClassVar[Prefix]
-    column: ClassVar[str]
-
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:  # noqa: ARG002
-        value = self.value()
-        return [(value, value)] if value else []
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
-        try:
-            return queryset.filter(**{self.column: parse(self.prefix, self.value() or "")})
-        except ValueError as trouble:
-            raise IncorrectLookupParameters from trouble
-
-
-def by_id(prefix: Prefix, title: str, column: str) -> type[IdFilter]:
-    """An IdFilter over a column; its parameter is its title in lower case."""
-    names = {"title": title, "parameter_name": title.lower().replace(" ", "_"), "prefix": prefix, "column": column}
-    return type(f"{title.title().replace(' ', '')}Filter", (IdFilter,), names)

@@ -23,23 +23,20 @@ from subscriptions.admin.columns import (
     list_link,
     moment,
     page_link,
-    read_id,
 )
+from subscriptions.admin.filters import ChoiceFilter, by_id
 from subscriptions.admin.forms import MerchantField, ServiceForm
-from subscriptions.admin.logs import by_id
 from subscriptions.models import Account, Merchant
 from subscriptions.services import merchants
 
 
-class LivingFilter(admin.SimpleListFilter):
+class LivingFilter(ChoiceFilter):
     title = "state"
     parameter_name = "state"
+    offered = (("living", "Living"), ("deleted", "Deleted"))
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:  # noqa: ARG002
-        return [("living", "Living"), ("deleted", "Deleted")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:  # noqa: ARG002
-        return queryset.filter(deleted_at__isnull=self.value() == "living") if self.value() else queryset
+    def narrow(self, rows: QuerySet[Merchant], value: str) -> QuerySet[Merchant]:
+        return rows.filter(deleted_at__isnull=value == "living")
 
 
 class MerchantForm(ServiceForm[Merchant]):
@@ -65,9 +62,9 @@ class MerchantForm(ServiceForm[Merchant]):
 class MerchantAdmin(ServiceAdmin[Merchant]):
     form = MerchantForm
     list_display = ("name", "shown_id", "reference", "kind", "parent_link", "state", "created")
-    list_filter = ("kind", LivingFilter, by_id(Prefix.MERCHANT, "Parent", "parent_id"))
+    list_filter = ("kind", LivingFilter, by_id(Prefix.MERCHANT, "parent", "parent_id"))
     list_select_related = ("parent",)
-    search_fields = ("name",)
+    id_columns = {Prefix.MERCHANT: "id"}
     search_help_text = "An id (mer_…), the exact reference, or a part of the name"
     ordering = ("-id",)
     sortable_by = ("name", "reference")
@@ -86,14 +83,8 @@ class MerchantAdmin(ServiceAdmin[Merchant]):
     def has_delete_permission(self, request: HttpRequest, obj: Merchant | None = None) -> bool:
         return super().has_delete_permission(request, obj) and (obj is None or obj.deleted_at is None)
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Merchant], search_term: str
-    ) -> tuple[QuerySet[Merchant], bool]:
-        term = search_term.strip()
-        match read_id(term):
-            case (Prefix.MERCHANT, merchant_id):
-                return queryset.filter(id=merchant_id), False
-        return queryset.filter(Q(reference=term) | Q(name__icontains=term)) if term else queryset, False
+    def search_text(self, rows: QuerySet[Merchant], term: str) -> QuerySet[Merchant]:
+        return rows.filter(Q(reference=term) | Q(name__icontains=term))
 
     def remove(self, obj: Merchant, *, actor: str, now: datetime) -> None:
         merchants.delete(merchant=obj, actor=actor, now=now)
@@ -161,9 +152,9 @@ class AccountAdmin(ServiceAdmin[Account]):
     form = AccountForm
     fields = ("merchant", "reference")
     list_display = ("reference", "merchant_link", "created")
-    list_filter = (by_id(Prefix.MERCHANT, "Merchant", "merchant_id"),)
+    list_filter = (by_id(Prefix.MERCHANT, "merchant", "merchant_id"),)
     list_select_related = ("merchant",)
-    search_fields = ("reference",)
+    id_columns = {Prefix.ACCOUNT: "id", Prefix.MERCHANT: "merchant_id"}
     search_help_text = "The exact reference, or a merchant's id (mer_…) or reference"
     ordering = ("-id",)
     sortable_by = ("reference",)
@@ -177,14 +168,8 @@ class AccountAdmin(ServiceAdmin[Account]):
     def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> Any:  # noqa: ARG002
         return ("reference", "merchant_link", "created") if obj else ()
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Account], search_term: str
-    ) -> tuple[QuerySet[Account], bool]:
-        term = search_term.strip()
-        match read_id(term):
-            case (Prefix.MERCHANT, merchant_id):
-                return queryset.filter(merchant_id=merchant_id), False
-        return queryset.filter(Q(reference=term) | Q(merchant__reference=term)) if term else queryset, False
+    def search_text(self, rows: QuerySet[Account], term: str) -> QuerySet[Account]:
+        return rows.filter(Q(reference=term) | Q(merchant__reference=term))
 
     def remove(self, obj: Account, *, actor: str, now: datetime) -> None:
         merchants.delete_account(merchant=obj.merchant, reference=obj.reference, actor=actor, now=now)

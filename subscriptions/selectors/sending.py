@@ -15,9 +15,18 @@ SENDING = """
 SELECT e.id, e.version, e.target, e.profile, e.headers::text, e.ack::text, e.retry_schedule, e.ordered,
     e.auth_type, e.auth_name, e.auth_ciphertext,
     -- The current secret, then those that still overlap, newest first. Not by id alone: hosts' clocks differ.
-    ARRAY(SELECT s.id FROM subscriptions_signingsecret s WHERE s.endpoint_id = e.id ORDER BY s.expires_at IS NULL DESC, s.id DESC),
-    ARRAY(SELECT s.ciphertext FROM subscriptions_signingsecret s WHERE s.endpoint_id = e.id ORDER BY s.expires_at IS NULL DESC, s.id DESC),
-    ARRAY(SELECT s.expires_at FROM subscriptions_signingsecret s WHERE s.endpoint_id = e.id ORDER BY s.expires_at IS NULL DESC, s.id DESC)
+    ARRAY(
+        SELECT s.id FROM subscriptions_signingsecret s WHERE s.endpoint_id = e.id
+        ORDER BY s.expires_at IS NULL DESC, s.id DESC
+    ),
+    ARRAY(
+        SELECT s.ciphertext FROM subscriptions_signingsecret s WHERE s.endpoint_id = e.id
+        ORDER BY s.expires_at IS NULL DESC, s.id DESC
+    ),
+    ARRAY(
+        SELECT s.expires_at FROM subscriptions_signingsecret s WHERE s.endpoint_id = e.id
+        ORDER BY s.expires_at IS NULL DESC, s.id DESC
+    )
 FROM subscriptions_endpoint e WHERE e.id = ANY (%s)
 """
 

@@ -8,8 +8,11 @@ from uuid import UUID
 from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 SETTLE = "deliveries.settle_endpoints"
+IMPATIENT = {"socket_timeout": 0.3, "socket_connect_timeout": 0.3, "max_retries": 0}
+# Seconds. A healthy Redis answers within a millisecond; a change of an endpoint may wait this long for a sick one.
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,7 @@ def ring(endpoint_ids: Iterable[UUID]) -> None:
 def _send(ids: list[str]) -> None:
     """A lost ring costs time only: the sweep finds what it would have announced."""
     try:
-        current_app.send_task(SETTLE, args=[ids], ignore_result=True, retry=False)
-    except (OperationalError, OSError) as trouble:
+        with current_app.connection_for_write(transport_options=IMPATIENT) as connection:
+            current_app.send_task(SETTLE, args=[ids], connection=connection, ignore_result=True, retry=False)
+    except (OperationalError, RedisError, OSError) as trouble:
         log.warning("Could not ring for %d endpoints: %s", len(ids), type(trouble).__name__)

@@ -111,7 +111,7 @@ def _unknown_types(names: list[str] | None, *, kept: Collection[str] | None) -> 
     return [
         FieldError(f"/event_types/{position}", "unknown_event_type", "There is no such event type.")
         for position, name in enumerate(names or ())
-        if name in asked and name not in known
+        if not name.endswith(".*") and name not in known
     ]
 
 

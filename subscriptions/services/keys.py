@@ -60,8 +60,11 @@ def create(
 
 
 @transaction.atomic
-def revoke(*, key_id: UUID, merchant: Merchant, now: datetime, actor: str) -> None:
-    """The key stops working with the next request. Raises NotFound for another merchant's or one revoked before."""
+def revoke(*, key_id: UUID, merchant: Merchant | None, now: datetime, actor: str) -> None:
+    """The key of this merchant, or of the provider, stops working with the next request.
+
+    Raises NotFound for another merchant's key or one that was revoked before.
+    """
     key = ApiKey.objects.select_for_update().filter(id=key_id, merchant=merchant, revoked_at=None).first()
     if key is None:
         raise NotFound("There is no such key.")

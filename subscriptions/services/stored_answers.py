@@ -50,3 +50,9 @@ def _claim(*, scope: str, key: str, request_hash: bytes, now: datetime) -> tuple
             detail = "The first request with this Idempotency-Key is still under way."
             raise Conflict(detail, code="in_progress") from None
         raise
+
+
+def drop_expired(*, now: datetime) -> int:
+    """How many answers were past their time. For the nightly retention; a repeat of such a key drops its own."""
+    dropped, _ = StoredAnswer.objects.filter(expires_at__lte=now).delete()
+    return dropped

@@ -1,13 +1,11 @@
 """Alice, Bob and Charlie: three merchants with a key each, and the provider that has them."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client
 
 from subscriptions.models import EventType, Merchant
@@ -33,10 +31,7 @@ class Api:
             name.replace("_", "-"): text for name, text in headers.items()
         }
         content_type = named.pop("Content-Type", "application/json")
-        response: HttpResponse = self.client.generic(
-            method, self.base + path, sent, content_type=content_type, headers=named
-        )
-        return response
+        return self.client.generic(method, self.base + path, sent, content_type=content_type, headers=named)
 
     def get(self, path: str, **headers: str) -> Any:
         return self("GET", path, **headers)
@@ -106,9 +101,6 @@ def rung(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     rings: list[list[str]] = []
     monkeypatch.setattr("subscriptions.services.bell._send", rings.append)
     return rings
-
-
-Problem = Callable[..., dict[str, Any]]
 
 
 def problem(response: Any, status: int, code: str) -> dict[str, Any]:

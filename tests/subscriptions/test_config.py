@@ -11,7 +11,7 @@ from tests.subscriptions.conftest import URL, Person, faults, problem
 
 def current_secret(person: Person) -> str | None:
     row = SigningSecret.objects.filter(endpoint__owner=person.merchant, expires_at=None).first()
-    return row and signing_secrets.open_text(row)
+    return signing_secrets.open_text(row) if row else None
 
 
 def test_nothing_is_set_at_first(alice: Person) -> None:

@@ -39,7 +39,7 @@ def test_every_post_that_creates_honours_it(alice: Person, provider: Api) -> Non
         first, again = (api.post(path, body, Idempotency_Key=f"k-{number}") for _ in range(2))
         assert first.status_code in {200, 201}
         assert again.content == first.content
-    counts = [model.objects.count() for model in (SigningSecret, Merchant, ApiKey, EventType)]  # type: ignore[attr-defined]
+    counts = [model.objects.count() for model in (SigningSecret, Merchant, ApiKey, EventType)]
     assert counts == [2, 2, 3, 1]
 
 
@@ -129,3 +129,10 @@ def test_a_repeat_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> Non
     with ThreadPoolExecutor(1) as pool, transaction.atomic():
         stored_answers.answer_once(**asked, make=lambda: (200, b"first"))  # type: ignore[arg-type]
         assert pool.submit(repeat).result(timeout=5) == "in_progress"
+
+
+def test_what_has_expired_is_dropped(db: None) -> None:
+    for key, ends in (("a", NOW), ("b", NOW + timedelta(seconds=1))):
+        StoredAnswer.objects.create(scope="s", key=key, request_hash=b"", created_at=NOW, expires_at=ends)
+    assert stored_answers.drop_expired(now=NOW) == 1
+    assert StoredAnswer.objects.get().key == "b"

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from dispatcher.keyring import DecryptionFailed
+from subscriptions.errors import Conflict
 from subscriptions.models import AuditEntry, Endpoint, SigningSecret
 from subscriptions.services import signing_secrets, vault
 from tests.subscriptions.conftest import URL, Person, faults, make_person, problem
@@ -90,7 +91,7 @@ def test_at_most_ten_are_live(alice: Person) -> None:
     later = SigningSecret.objects.get().created_at
     for _ in range(9):
         rotate(alice, later)
-    with pytest.raises(signing_secrets.Conflict) as refusal:
+    with pytest.raises(Conflict) as refusal:
         rotate(alice, later)
     assert refusal.value.code == "too_many_secrets"
     assert SigningSecret.objects.count() == 10

@@ -29,7 +29,7 @@ def routes(kind: type) -> Iterator[tuple[str, str]]:
 
 def everything() -> list[Any]:
     models = (Endpoint, SigningSecret, Merchant, AuditEntry)
-    return [list(model.objects.order_by("pk").values()) for model in models]  # type: ignore[attr-defined]
+    return [list(model.objects.order_by("pk").values()) for model in models]
 
 
 WITH_ID = [route for route in routes(MerchantView) if "<" in route[1]]

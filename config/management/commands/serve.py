@@ -5,9 +5,10 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from contextlib import closing
 from types import FrameType
-from typing import Any, Never
+from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
@@ -19,6 +20,8 @@ from config.embedded.errors import EmbeddedError
 from config.embedded.ground import open_state_dir
 from config.embedded.services import Services, start_missing
 from config.terminal import Terminal
+
+POLL_S = 0.05
 
 
 class Command(BaseCommand):
@@ -35,25 +38,38 @@ class Command(BaseCommand):
         parser.add_argument("--demo", action="store_true", help="also run the demo provider")
 
     def handle(self, *, host: str, port: int, workers: int, demo: bool, **_: Any) -> None:
+        """A signal that comes during one step is heeded before the next, so that none leaves half a start behind."""
+        interrupt = Interrupt()
         directory = state.state_dir()
+        port = _free_port(host, port)
         try:
             open_state_dir(directory)
-            _interrupt_on_signals()
-            port = _free_port(host, port)
             services, urls = start_missing(directory, os.environ)
         except EmbeddedError as error:
             raise CommandError(str(error)) from None
         names = {"DATABASE_URL": urls.database_url, "REDIS_URL": urls.redis_url}
         site = plans.Site(host, port, workers, directory, {name: url for name, url in names.items() if url})
-        if os.geteuid() == 0:
-            self.stderr.write("Running as root: give Signet an ordinary user of its own in production.")
         try:
-            _migrate(site)
-            _supervise(site, services, is_demo=demo)
+            if os.geteuid() == 0:
+                self.stderr.write("Running as root: give Signet an ordinary user of its own in production.")
+            _migrate(site, interrupt)
+            if not interrupt.came:
+                _supervise(site, services, is_demo=demo)
         finally:
-            _ignore_signals()
             if services:
                 services.stop()
+
+
+class Interrupt:
+    """Notes signals until the supervisor takes over, and swallows those that come while the services are stopping."""
+
+    def __init__(self) -> None:
+        self.came = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._note)
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.came = True
 
 
 def _supervise(site: plans.Site, services: Services | None, *, is_demo: bool) -> None:
@@ -80,12 +96,17 @@ def _supervise(site: plans.Site, services: Services | None, *, is_demo: bool) ->
     supervisor.Supervisor(plans.platform(site), cwd=settings.BASE_DIR, terminal=terminal, checks=checks).run()
 
 
-def _migrate(site: plans.Site) -> None:
+def _migrate(site: plans.Site, interrupt: Interrupt) -> None:
+    """In a process of its own: this one has no database."""
     plan = plans.migrate(site)
-    done = subprocess.run(  # noqa: S603
-        plan.command, cwd=settings.BASE_DIR, env={**os.environ, **plan.environment}, check=False, start_new_session=True
-    )
-    if done.returncode:
+    with subprocess.Popen(  # noqa: S603
+        plan.command, cwd=settings.BASE_DIR, env={**os.environ, **plan.environment}, start_new_session=True
+    ) as process:
+        while process.poll() is None:
+            if interrupt.came:
+                process.terminate()
+            time.sleep(POLL_S)
+    if process.returncode and not interrupt.came:
         raise CommandError("The migrations could not be applied; the reason is above.")
 
 
@@ -107,22 +128,6 @@ def _free_port(host: str, port: int) -> int:
 def _probe_host(host: str) -> str:
     """An address that reaches a server which listens on all."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-
-
-def _interrupt_on_signals() -> None:
-    """Until the supervisor takes over, a signal unwinds what was started so far."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)
-
-
-def _leave(_number: int, _frame: FrameType | None) -> Never:
-    _ignore_signals()
-    raise SystemExit(0)
-
-
-def _ignore_signals() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _port(text: str) -> int:

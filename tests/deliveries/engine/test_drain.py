@@ -242,7 +242,8 @@ def test_stopping_finishes_what_is_in_the_air_and_claims_no_more(
 def test_many_events_to_many_endpoints_arrive_once_each(
     alice: Merchant, make_endpoint: Make, receive: Callable[[Script], Receiver]
 ) -> None:
-    receivers = [receive(keep_alive()), receive(once())]
+    hangs_up = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    receivers = [receive(keep_alive()), receive(once(hangs_up))]
     endpoints: list[Endpoint] = [make_endpoint(alice, target=r.url(f"/{n}")) for n, r in enumerate(receivers)]
     for number in range(50):
         publish("invoice.paid", {"n": number}, merchant="alice")

@@ -1,0 +1,20 @@
+"""Django's `migrate`, one at a time: installations start several processes at once, and each brings the schema up."""
+
+from typing import Any
+
+from django.core.management.commands import migrate
+from django.db import connections
+
+LOCK = 7_366_946
+# Any number will do, as long as nothing else takes an advisory lock of the same number in this database.
+
+
+class Command(migrate.Command):
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Whoever comes second waits, and finds nothing left to do."""
+        with connections[options["database"]].cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+            try:
+                super().handle(*args, **options)
+            finally:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])

@@ -1,0 +1,156 @@
+"""Deliveries: where each stands, its attempts in order, and sending one again."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from deliveries.admin.naming import endpoint_link, endpoint_url, event_link, external_id, merchant_link, merchant_name
+from deliveries.admin.rows import attempt_rows, delivery_status, last_result
+from deliveries.admin.terms import events_named, merchants_named
+from deliveries.models import Attempt, Delivery
+from deliveries.services import replay
+from dispatcher.ids import Prefix, show
+from subscriptions.admin.base import actor_of
+from subscriptions.admin.columns import (
+    ATTEMPT_PAGE,
+    DELIVERY_PAGE,
+    EMPTY,
+    clipped,
+    code,
+    list_link,
+    moment,
+    page_link,
+)
+from subscriptions.admin.filters import by_id
+from subscriptions.admin.logs import Found, LogAdmin, WindowFilter
+
+if TYPE_CHECKING:
+    from deliveries.admin.naming import NamedDelivery
+
+ATTEMPTS_SHOWN = 100
+# The newest of one delivery. A schedule has 21 at most, but replays know no bound.
+BODIES = ("request_headers", "request_body", "response_headers", "response_body")
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(LogAdmin[Delivery]):
+    change_form_template = "deliveries/admin/delivery.html"
+    fields = (
+        *("shown_id", "state", "event", "event_type", "account", "endpoint", "merchant", "tries", "last", "last_at"),
+        *("next_at", "finished", "created"),
+    )
+    list_display = ("link", "state", "event_type", "endpoint", "merchant", "attempts_made", "last", "created")
+    list_display_links = None
+    list_filter = (
+        WindowFilter,
+        "status",
+        by_id(Prefix.ENDPOINT, "endpoint", "endpoint_id"),
+        by_id(Prefix.MERCHANT, "merchant", "owner_id"),
+        by_id(Prefix.EVENT, "event", "event_id"),
+    )
+    search_help_text = "An id (del_…, evt_…, att_…, ep_…, mer_…), the provider's event id, or a merchant's reference"
+    id_columns = {Prefix.DELIVERY: "id", Prefix.ENDPOINT: "endpoint_id", Prefix.MERCHANT: "owner_id"}
+    scanning = frozenset({"status__exact"})
+    actions = ("resend",)
+    buttons = ("resend",)
+
+    def has_resend_permission(self, request: HttpRequest) -> bool:
+        """Deliveries cannot be changed by hand, so that this permission is free to mean sending one again."""
+        return request.user.has_perm("deliveries.change_delivery")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        names = {"merchant_name": merchant_name("owner_id"), "external_id": external_id()}
+        return super().get_queryset(request).annotate(endpoint_url=endpoint_url(), **names)
+
+    def find_id(self, prefix: Prefix, row_id: UUID, term: str) -> Found | None:
+        match prefix:
+            case Prefix.EVENT:
+                return Found(Q(event_id__in=[row_id, *events_named(term)]))
+            case Prefix.ATTEMPT:
+                return Found(Q(id__in=Attempt.objects.filter(id=row_id).values("delivery_id")))
+        return super().find_id(prefix, row_id, term)
+
+    def find_text(self, term: str) -> Found | None:
+        if ids := events_named(term):
+            return Found(Q(event_id__in=ids))
+        ids = merchants_named(term)
+        return Found(Q(owner_id__in=ids)) if ids else None
+
+    def page_links(self, obj: Delivery) -> Iterable[SafeString | None]:
+        return (
+            list_link(ATTEMPT_PAGE, "Attempts", delivery=obj.public_id),
+            list_link(DELIVERY_PAGE, "Of this event", event=show(Prefix.EVENT, obj.event_id)),
+            list_link(DELIVERY_PAGE, "To this endpoint", endpoint=show(Prefix.ENDPOINT, obj.endpoint_id)),
+        )
+
+    def page_parts(self, obj: Delivery) -> dict[str, Any]:
+        newest = Attempt.objects.filter(delivery_id=obj.id).defer(*BODIES).order_by("-number")[:ATTEMPTS_SHOWN]
+        return {"attempts": attempt_rows(reversed(newest)), "most_attempts": ATTEMPTS_SHOWN}
+
+    @admin.action(description="Resend", permissions=["resend"])
+    def resend(self, request: HttpRequest, rows: QuerySet[Delivery]) -> HttpResponse | None:
+        """Only what was ticked: never all that a filter finds, for nobody has counted it."""
+        now, actor = timezone.now(), actor_of(request)
+
+        def send(delivery: Delivery) -> None:
+            event = show(Prefix.EVENT, delivery.event_id)
+            replay.resend(event=event, owner_id=None, endpoint_id=delivery.endpoint_id, actor=actor, now=now)
+
+        ticked = rows.filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
+        self.do_each(request, ticked, send, done="due now")
+        return self.after_action(request)
+
+    @admin.display(description="Delivery")
+    def link(self, delivery: Delivery) -> SafeString:
+        return page_link(DELIVERY_PAGE, delivery.id, code(delivery.public_id))
+
+    @admin.display(description="Id")
+    def shown_id(self, delivery: Delivery) -> SafeString:
+        return code(delivery.public_id)
+
+    @admin.display(description="Status")
+    def state(self, delivery: Delivery) -> SafeString:
+        return delivery_status(delivery)
+
+    @admin.display(description="Event")
+    def event(self, delivery: "NamedDelivery") -> SafeString:
+        return event_link(delivery.event_id, delivery.external_id)
+
+    @admin.display(description="Endpoint")
+    def endpoint(self, delivery: "NamedDelivery") -> SafeString:
+        return endpoint_link(delivery.endpoint_id, delivery.endpoint_url)
+
+    @admin.display(description="Merchant")
+    def merchant(self, delivery: "NamedDelivery") -> SafeString:
+        return merchant_link(delivery.owner_id, delivery.merchant_name)
+
+    @admin.display(description="Attempts")
+    def tries(self, delivery: Delivery) -> str:
+        return f"{delivery.attempts_made} made, {delivery.attempts_counted} counted since the schedule last began"
+
+    @admin.display(description="Last result")
+    def last(self, delivery: Delivery) -> SafeString | str:
+        return clipped(last_result(delivery)) if delivery.last_reason else EMPTY
+
+    @admin.display(description="Last attempt (UTC)")
+    def last_at(self, delivery: Delivery) -> SafeString | str:
+        return moment(delivery.last_attempt_at)
+
+    @admin.display(description="Next attempt (UTC)")
+    def next_at(self, delivery: Delivery) -> SafeString | str:
+        return moment(delivery.next_attempt_at)
+
+    @admin.display(description="Finished (UTC)")
+    def finished(self, delivery: Delivery) -> SafeString | str:
+        return moment(delivery.finished_at)
+
+    @admin.display(description="Created (UTC)")
+    def created(self, delivery: Delivery) -> SafeString | str:
+        return moment(delivery.created_at)

@@ -1,0 +1,95 @@
+"""Events as they were published, and what is owed for them."""
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from deliveries.admin.bodies import read_body
+from deliveries.admin.naming import endpoint_url, event_link, external_id, merchant_link, merchant_name
+from deliveries.admin.rows import delivery_rows
+from deliveries.admin.terms import events_named, merchants_named
+from deliveries.models import Attempt, Delivery, Event
+from dispatcher.ids import Prefix, show
+from subscriptions.admin.columns import EMPTY, clipped, code, moment
+from subscriptions.admin.filters import by_id
+from subscriptions.admin.logs import Found, LogAdmin, WindowFilter
+
+if TYPE_CHECKING:
+    from deliveries.admin.naming import NamedEvent
+
+DELIVERIES_SHOWN = 100
+# Of one event. A merchant has 20 endpoints at most, and few stand above it.
+
+
+@admin.register(Event)
+class EventAdmin(LogAdmin[Event]):
+    change_form_template = "deliveries/admin/event.html"
+    fields = ("shown_id", "chosen_id", "type", "merchant", "account", "is_test", "occurred", "created")
+    list_display = ("link", "type", "merchant", "shown_account", "is_test", "created")
+    list_display_links = None
+    list_filter = (WindowFilter, by_id(Prefix.MERCHANT, "merchant", "merchant_id"), "is_test")
+    search_help_text = "An id (evt_…, del_…, att_…, mer_…), the provider's own id, or a merchant's reference"
+    scanning = frozenset({"merchant", "is_test__exact"})
+    unread = ("payload",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).annotate(merchant_name=merchant_name("merchant_id"))
+
+    def find_id(self, prefix: Prefix, row_id: UUID, term: str) -> Found | None:
+        match prefix:
+            case Prefix.EVENT:
+                return Found(Q(id__in=[row_id, *events_named(term)]))
+            case Prefix.DELIVERY:
+                return Found(Q(id__in=Delivery.objects.filter(id=row_id).values("event_id")))
+            case Prefix.ATTEMPT:
+                tried = Attempt.objects.filter(id=row_id).values("delivery_id")
+                return Found(Q(id__in=Delivery.objects.filter(id__in=tried).values("event_id")))
+            case Prefix.MERCHANT:
+                return Found(Q(merchant_id=row_id), is_scan=True)
+        return self.find_text(term)
+
+    def find_text(self, term: str) -> Found | None:
+        if ids := events_named(term):
+            return Found(Q(id__in=ids))
+        ids = merchants_named(term)
+        return Found(Q(merchant_id__in=ids), is_scan=True) if ids else None
+
+    def page_parts(self, obj: Event) -> dict[str, Any]:
+        rows = (
+            Delivery.objects.filter(event_id=obj.id)
+            .order_by("id")
+            .annotate(endpoint_url=endpoint_url(), merchant_name=merchant_name("owner_id"), external_id=external_id())
+        )
+        return {"deliveries": delivery_rows(rows[:DELIVERIES_SHOWN]), "payload": read_body(obj.payload)}
+
+    @admin.display(description="Event")
+    def link(self, event: Event) -> SafeString:
+        return event_link(event.id, event.public_id)
+
+    @admin.display(description="Id")
+    def shown_id(self, event: Event) -> SafeString:
+        return code(show(Prefix.EVENT, event.id))
+
+    @admin.display(description="The provider's id")
+    def chosen_id(self, event: Event) -> SafeString | str:
+        return code(event.external_id) if event.external_id else EMPTY
+
+    @admin.display(description="Merchant")
+    def merchant(self, event: "NamedEvent") -> SafeString:
+        return merchant_link(event.merchant_id, event.merchant_name)
+
+    @admin.display(description="Account")
+    def shown_account(self, event: Event) -> SafeString | str:
+        return clipped(event.account) if event.account else EMPTY
+
+    @admin.display(description="Occurred (UTC)")
+    def occurred(self, event: Event) -> SafeString | str:
+        return moment(event.occurred_at)
+
+    @admin.display(description="Published (UTC)")
+    def created(self, event: Event) -> SafeString | str:
+        return moment(event.created_at)

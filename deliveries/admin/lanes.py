@@ -1,0 +1,142 @@
+"""Lanes: what waits, who holds it and how wide the window is."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import F, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from deliveries.admin.naming import endpoint_link, endpoint_url
+from deliveries.models import Lane, LaneEntry
+from dispatcher.ids import Prefix, show
+from subscriptions.admin.base import ReadOnlyAdmin
+from subscriptions.admin.columns import (
+    DELIVERY_PAGE,
+    EMPTY,
+    Colour,
+    code,
+    dot,
+    id_link,
+    lines,
+    list_link,
+    moment,
+    page_link,
+)
+from subscriptions.admin.filters import ChoiceFilter, by_id
+from subscriptions.admin.logs import LogAdmin, WindowFilter
+from subscriptions.models import Endpoint
+
+if TYPE_CHECKING:
+    from deliveries.admin.naming import NamedLane, NamedLaneEntry
+
+ENTRIES_PAGE = "deliveries_laneentry"
+
+
+class StateFilter(ChoiceFilter):
+    title = "state"
+    parameter_name = "state"
+    offered = (("due", "Due"), ("leased", "Leased"), ("waiting", "Waiting"), ("empty", "Empty"))
+
+    def narrow(self, rows: QuerySet[Lane], value: str) -> QuerySet[Lane]:
+        now = timezone.now()
+        match value:
+            case "due":
+                return rows.filter(due_at__lte=now)
+            case "leased":
+                return rows.filter(leased_until__gt=now)
+            case "waiting":
+                return rows.filter(due_at__gt=now, leased_until=None)
+        return rows.filter(due_at=None, leased_until=None)
+
+
+@admin.register(Lane)
+class LaneAdmin(ReadOnlyAdmin[Lane]):
+    """One lane for each endpoint, so that this table may be counted."""
+
+    fields = ("endpoint", "state", "due", "held_back", "leased", "flying", "window", "is_suspect")
+    list_display = ("endpoint", "state", "due", "leased", "in_flight_count", "window", "is_suspect", "page")
+    list_display_links = None
+    list_filter = (StateFilter, "is_suspect")
+    ordering = (F("due_at").asc(nulls_last=True), "endpoint_id")
+    sortable_by = ()
+    id_columns = {Prefix.ENDPOINT: "pk"}
+    search_help_text = "An id (ep_…) or a part of the endpoint's URL"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).annotate(endpoint_url=endpoint_url())
+
+    def search_text(self, rows: QuerySet[Lane], term: str) -> QuerySet[Lane]:
+        return rows.filter(pk__in=Endpoint.objects.filter(target__icontains=term).values("id"))
+
+    def page_links(self, obj: Lane) -> Iterable[SafeString | None]:
+        shown = show(Prefix.ENDPOINT, obj.endpoint_id)
+        yield list_link(ENTRIES_PAGE, "Entries", endpoint=shown)
+        yield list_link(DELIVERY_PAGE, "Deliveries", endpoint=shown)
+
+    @admin.display(description="Endpoint")
+    def endpoint(self, lane: "NamedLane") -> SafeString:
+        return endpoint_link(lane.endpoint_id, lane.endpoint_url)
+
+    @admin.display(description="")
+    def page(self, lane: Lane) -> SafeString:
+        return page_link("deliveries_lane", lane.endpoint_id, "View")
+
+    @admin.display(description="State")
+    def state(self, lane: Lane) -> SafeString:
+        now = timezone.now()
+        if lane.leased_until:
+            return dot(Colour.GREEN, "Leased") if lane.leased_until > now else dot(Colour.RED, "Lease ran out")
+        if lane.due_at is None:
+            return dot(Colour.GREY, "Empty")
+        return dot(Colour.AMBER, "Due" if lane.due_at <= now else "Waiting")
+
+    @admin.display(description="Due (UTC)")
+    def due(self, lane: Lane) -> SafeString | str:
+        return moment(lane.due_at)
+
+    @admin.display(description="Not before (UTC)")
+    def held_back(self, lane: Lane) -> SafeString | str:
+        return moment(lane.not_before)
+
+    @admin.display(description="Leased until (UTC)")
+    def leased(self, lane: Lane) -> SafeString | str:
+        return moment(lane.leased_until)
+
+    @admin.display(description="In flight")
+    def in_flight_count(self, lane: Lane) -> int:
+        return len(lane.in_flight)
+
+    @admin.display(description="In flight")
+    def flying(self, lane: Lane) -> SafeString | str:
+        ids = [id_link(show(Prefix.DELIVERY, delivery_id)) for delivery_id in lane.in_flight]
+        return lines(ids) if ids else EMPTY
+
+
+@admin.register(LaneEntry)
+class LaneEntryAdmin(LogAdmin[LaneEntry]):
+    """As many as deliveries wait, so that it is paged as a log. By delivery, not by due time: the key is the index."""
+
+    fields = ("delivery", "endpoint", "due", "trigger")
+    list_display = ("delivery", "endpoint", "due", "trigger")
+    list_display_links = None
+    list_filter = (WindowFilter, by_id(Prefix.ENDPOINT, "endpoint", "endpoint_id"))
+    id_columns = {Prefix.DELIVERY: "pk", Prefix.ENDPOINT: "endpoint_id"}
+    search_help_text = "An id (del_…, ep_…)"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).annotate(endpoint_url=endpoint_url())
+
+    @admin.display(description="Delivery")
+    def delivery(self, entry: LaneEntry) -> SafeString:
+        return page_link(DELIVERY_PAGE, entry.delivery_id, code(show(Prefix.DELIVERY, entry.delivery_id)))
+
+    @admin.display(description="Endpoint")
+    def endpoint(self, entry: "NamedLaneEntry") -> SafeString:
+        return endpoint_link(entry.endpoint_id, entry.endpoint_url)
+
+    @admin.display(description="Due (UTC)")
+    def due(self, entry: LaneEntry) -> SafeString | str:
+        return moment(entry.due_at)
