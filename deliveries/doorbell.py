@@ -7,6 +7,7 @@ A dead or frozen Redis costs one short timeout; after that the bell stays silent
 """
 
 import logging
+import threading
 import time
 from collections.abc import Iterable
 from uuid import UUID
@@ -15,6 +16,7 @@ import redis
 from celery import current_app
 from django.conf import settings
 from django.db import Error, connection
+from kombu import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ BELL_LIFE_MS = 5_000
 REDIS_TIMEOUT_S = 0.3
 # A healthy Redis answers within a millisecond; a publish may wait this long for a sick one.
 SILENCE_S = 1.0
+IMPATIENT = {"socket_timeout": REDIS_TIMEOUT_S, "socket_connect_timeout": REDIS_TIMEOUT_S, "max_retries": 0}
 
 MARK_DUE = """
 WITH due AS MATERIALIZED (
@@ -46,6 +49,7 @@ class Doorbell:
         self._redis = redis.Redis.from_url(
             url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S, retry_on_timeout=False, retry=None
         )
+        self._broker = threading.local()
         self._silent_until = 0.0
         self.failures = 0
 
@@ -55,7 +59,9 @@ class Doorbell:
             return False
         try:
             if self._redis.set(BELL_KEY, b"1", nx=True, px=BELL_LIFE_MS):
-                current_app.send_task(DRAIN_TASK, queue="drain", ignore_result=True, retry=False)
+                current_app.send_task(
+                    DRAIN_TASK, queue="drain", ignore_result=True, retry=False, connection=self._broker_connection()
+                )
         except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, a publish goes on
             self._fail(error)
             return False
@@ -79,8 +85,18 @@ class Doorbell:
             self._fail(error)
             return -1
 
+    def _broker_connection(self) -> Connection:
+        """Celery's own pool waits for seconds and connects again and again; a doorbell gives up at once."""
+        if not hasattr(self._broker, "connection"):
+            self._broker.connection = current_app.connection_for_write(transport_options=IMPATIENT)
+        connection: Connection = self._broker.connection
+        return connection
+
     def _fail(self, error: Exception) -> None:
         self.failures += 1
+        broken: Connection | None = self._broker.__dict__.pop("connection", None)
+        if broken is not None:
+            broken.release()
         self._silent_until = time.monotonic() + SILENCE_S
         logger.warning("doorbell failed: %s", type(error).__name__)
 

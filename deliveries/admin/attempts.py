@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from deliveries.admin.bodies import Body, read_body
 from deliveries.admin.deliveries import BODIES
 from deliveries.admin.naming import endpoint_link, event_link, merchant_link
-from deliveries.admin.reasons import WORDS, colour_of, in_words
+from deliveries.admin.reasons import GROUPS, WORDS, colour_of, in_words
 from deliveries.admin.rows import milliseconds, phases
 from deliveries.admin.terms import events_named
 from deliveries.models import Attempt, Delivery, Event
@@ -23,6 +23,7 @@ from subscriptions.admin.columns import (
     dot,
     moment,
     page_link,
+    short_id,
 )
 from subscriptions.admin.filters import ChoiceFilter, by_id
 from subscriptions.admin.logs import Found, LogAdmin, WindowFilter
@@ -32,20 +33,33 @@ from subscriptions.models import Endpoint
 class ReasonFilter(ChoiceFilter):
     title = "reason"
     parameter_name = "reason"
-    offered = [(str(reason), str(reason)) for reason in WORDS]
+    offered = (
+        ("delivered", "Delivered"),
+        ("http", "Answered otherwise"),
+        ("dns", "Name not resolved"),
+        ("connection", "No connection"),
+        ("tls", "TLS"),
+        ("timeout", "Out of time"),
+        ("ours", "Ours"),
+    )
 
     def narrow(self, rows: QuerySet[Attempt], value: str) -> QuerySet[Attempt]:
-        return rows.filter(reason=value)
+        return rows.filter(reason__in=GROUPS[value]) if value in GROUPS else rows.none()
 
 
 @admin.register(Attempt)
 class AttemptAdmin(LogAdmin[Attempt]):
     change_form_template = "deliveries/admin/attempt.html"
     fields = (
-        *("shown_id", "delivery", "number", "trigger", "result", "note", "is_counted", "shown_url", "peer"),
-        *("response_status", "body_error", "started", "total", "taken"),
+        ("result", "response_status"),
+        ("delivery", "number"),
+        ("trigger", "counted"),
+        ("started", "total"),
+        ("taken", "peer"),
+        ("note", "body_error"),
+        "shown_url",
     )
-    list_display = ("link", "delivery", "number", "trigger", "result", "response_status", "total", "started")
+    list_display = ("link", "started", "delivery", "number", "trigger", "result", "response_status", "total")
     list_display_links = None
     list_filter = (
         WindowFilter,
@@ -53,7 +67,7 @@ class AttemptAdmin(LogAdmin[Attempt]):
         ReasonFilter,
         by_id(Prefix.DELIVERY, "delivery", "delivery_id"),
     )
-    search_help_text = "An id (att_…, del_…, evt_…) or the provider's event id"
+    search_help_text = "An id (att_…, del_…, evt_…), the provider's event id, or a reason such as tls_protocol"
     id_columns = {Prefix.ATTEMPT: "id", Prefix.DELIVERY: "delivery_id"}
     scanning = frozenset({"trigger__exact", "reason"})
     unread = BODIES
@@ -64,6 +78,8 @@ class AttemptAdmin(LogAdmin[Attempt]):
         return super().find_id(prefix, row_id, term)
 
     def find_text(self, term: str) -> Found | None:
+        if term in WORDS:
+            return Found(Q(reason=term), is_scan=True)
         ids = events_named(term)
         return _of_events(ids) if ids else None
 
@@ -82,15 +98,15 @@ class AttemptAdmin(LogAdmin[Attempt]):
 
     @admin.display(description="Attempt")
     def link(self, attempt: Attempt) -> SafeString:
-        return page_link(ATTEMPT_PAGE, attempt.id, code(attempt.public_id))
+        return page_link(ATTEMPT_PAGE, attempt.id, short_id(attempt.public_id))
 
-    @admin.display(description="Id")
-    def shown_id(self, attempt: Attempt) -> SafeString:
-        return code(attempt.public_id)
+    @admin.display(description="Counted")
+    def counted(self, attempt: Attempt) -> str:
+        return "As one of the schedule's tries" if attempt.is_counted else "No: it was not the receiver's failure"
 
     @admin.display(description="Delivery")
     def delivery(self, attempt: Attempt) -> SafeString:
-        return page_link(DELIVERY_PAGE, attempt.delivery_id, code(show(Prefix.DELIVERY, attempt.delivery_id)))
+        return page_link(DELIVERY_PAGE, attempt.delivery_id, short_id(show(Prefix.DELIVERY, attempt.delivery_id)))
 
     @admin.display(description="Result")
     def result(self, attempt: Attempt) -> SafeString:

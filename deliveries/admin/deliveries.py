@@ -23,10 +23,10 @@ from subscriptions.admin.columns import (
     DELIVERY_PAGE,
     EMPTY,
     clipped,
-    code,
     list_link,
     moment,
     page_link,
+    short_id,
 )
 from subscriptions.admin.filters import by_id
 from subscriptions.admin.logs import Found, LogAdmin, WindowFilter
@@ -43,10 +43,14 @@ BODIES = ("request_headers", "request_body", "response_headers", "response_body"
 class DeliveryAdmin(LogAdmin[Delivery]):
     change_form_template = "deliveries/admin/delivery.html"
     fields = (
-        *("shown_id", "state", "event", "event_type", "account", "endpoint", "merchant", "tries", "last", "last_at"),
-        *("next_at", "finished", "created"),
+        ("state", "last"),
+        ("event", "event_type"),
+        ("endpoint", "merchant"),
+        ("account", "tries"),
+        ("created", "last_at"),
+        ("next_at", "finished"),
     )
-    list_display = ("link", "state", "event_type", "endpoint", "merchant", "attempts_made", "last", "created")
+    list_display = ("link", "created", "state", "last", "attempts_made", "event_type", "endpoint", "merchant")
     list_display_links = None
     list_filter = (
         WindowFilter,
@@ -109,11 +113,7 @@ class DeliveryAdmin(LogAdmin[Delivery]):
 
     @admin.display(description="Delivery")
     def link(self, delivery: Delivery) -> SafeString:
-        return page_link(DELIVERY_PAGE, delivery.id, code(delivery.public_id))
-
-    @admin.display(description="Id")
-    def shown_id(self, delivery: Delivery) -> SafeString:
-        return code(delivery.public_id)
+        return page_link(DELIVERY_PAGE, delivery.id, short_id(delivery.public_id))
 
     @admin.display(description="Status")
     def state(self, delivery: Delivery) -> SafeString:
@@ -133,7 +133,7 @@ class DeliveryAdmin(LogAdmin[Delivery]):
 
     @admin.display(description="Attempts")
     def tries(self, delivery: Delivery) -> str:
-        return f"{delivery.attempts_made} made, {delivery.attempts_counted} counted since the schedule last began"
+        return f"{delivery.attempts_made} made, {delivery.attempts_counted} counted in this schedule"
 
     @admin.display(description="Last result")
     def last(self, delivery: Delivery) -> SafeString | str:

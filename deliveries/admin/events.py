@@ -9,12 +9,12 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from deliveries.admin.bodies import read_body
-from deliveries.admin.naming import endpoint_url, event_link, external_id, merchant_link, merchant_name
+from deliveries.admin.naming import endpoint_url, external_id, merchant_link, merchant_name
 from deliveries.admin.rows import delivery_rows
 from deliveries.admin.terms import events_named, merchants_named
 from deliveries.models import Attempt, Delivery, Event
 from dispatcher.ids import Prefix, show
-from subscriptions.admin.columns import EMPTY, clipped, code, moment
+from subscriptions.admin.columns import EMPTY, EVENT_PAGE, clipped, code, mark, moment, page_link, short_id
 from subscriptions.admin.filters import by_id
 from subscriptions.admin.logs import Found, LogAdmin, WindowFilter
 
@@ -28,8 +28,13 @@ DELIVERIES_SHOWN = 100
 @admin.register(Event)
 class EventAdmin(LogAdmin[Event]):
     change_form_template = "deliveries/admin/event.html"
-    fields = ("shown_id", "chosen_id", "type", "merchant", "account", "is_test", "occurred", "created")
-    list_display = ("link", "type", "merchant", "shown_account", "is_test", "created")
+    fields = (
+        ("shown_id", "chosen_id"),
+        ("merchant", "account"),
+        ("type", "test"),
+        ("occurred", "created"),
+    )
+    list_display = ("link", "created", "type", "merchant", "shown_account", "test")
     list_display_links = None
     list_filter = (WindowFilter, by_id(Prefix.MERCHANT, "merchant", "merchant_id"), "is_test")
     search_help_text = "An id (evt_…, del_…, att_…, mer_…), the provider's own id, or a merchant's reference"
@@ -68,7 +73,7 @@ class EventAdmin(LogAdmin[Event]):
 
     @admin.display(description="Event")
     def link(self, event: Event) -> SafeString:
-        return event_link(event.id, event.public_id)
+        return page_link(EVENT_PAGE, event.id, short_id(event.public_id))
 
     @admin.display(description="Id")
     def shown_id(self, event: Event) -> SafeString:
@@ -85,6 +90,10 @@ class EventAdmin(LogAdmin[Event]):
     @admin.display(description="Account")
     def shown_account(self, event: Event) -> SafeString | str:
         return clipped(event.account) if event.account else EMPTY
+
+    @admin.display(description="Test")
+    def test(self, event: Event) -> str:
+        return mark("Test event", when=event.is_test)
 
     @admin.display(description="Occurred (UTC)")
     def occurred(self, event: Event) -> SafeString | str:

@@ -17,13 +17,14 @@ from subscriptions.admin.columns import (
     DELIVERY_PAGE,
     EMPTY,
     Colour,
-    code,
     dot,
     id_link,
     lines,
     list_link,
+    mark,
     moment,
     page_link,
+    short_id,
 )
 from subscriptions.admin.filters import ChoiceFilter, by_id
 from subscriptions.admin.logs import LogAdmin, WindowFilter
@@ -38,7 +39,7 @@ ENTRIES_PAGE = "deliveries_laneentry"
 class StateFilter(ChoiceFilter):
     title = "state"
     parameter_name = "state"
-    offered = (("due", "Due"), ("leased", "Leased"), ("waiting", "Waiting"), ("empty", "Empty"))
+    offered = (("due", "Due"), ("leased", "Leased"), ("waiting", "Waiting"), ("empty", "Empty"), ("suspect", "Suspect"))
 
     def narrow(self, rows: QuerySet[Lane], value: str) -> QuerySet[Lane]:
         now = timezone.now()
@@ -49,6 +50,8 @@ class StateFilter(ChoiceFilter):
                 return rows.filter(leased_until__gt=now)
             case "waiting":
                 return rows.filter(due_at__gt=now, leased_until=None)
+            case "suspect":
+                return rows.filter(is_suspect=True)
         return rows.filter(due_at=None, leased_until=None)
 
 
@@ -56,10 +59,10 @@ class StateFilter(ChoiceFilter):
 class LaneAdmin(ReadOnlyAdmin[Lane]):
     """One lane for each endpoint, so that this table may be counted."""
 
-    fields = ("endpoint", "state", "due", "held_back", "leased", "flying", "window", "is_suspect")
-    list_display = ("endpoint", "state", "due", "leased", "in_flight_count", "window", "is_suspect", "page")
+    fields = ("endpoint", "state", "due", "held_back", "leased", "flying", "window", "suspect")
+    list_display = ("endpoint", "state", "due", "leased", "in_flight_count", "window", "suspect", "page")
     list_display_links = None
-    list_filter = (StateFilter, "is_suspect")
+    list_filter = (StateFilter,)
     ordering = (F("due_at").asc(nulls_last=True), "endpoint_id")
     sortable_by = ()
     id_columns = {Prefix.ENDPOINT: "pk"}
@@ -92,6 +95,10 @@ class LaneAdmin(ReadOnlyAdmin[Lane]):
         if lane.due_at is None:
             return dot(Colour.GREY, "Empty")
         return dot(Colour.AMBER, "Due" if lane.due_at <= now else "Waiting")
+
+    @admin.display(description="Suspect")
+    def suspect(self, lane: Lane) -> str:
+        return mark("Timed out last", when=lane.is_suspect)
 
     @admin.display(description="Due (UTC)")
     def due(self, lane: Lane) -> SafeString | str:
@@ -131,7 +138,7 @@ class LaneEntryAdmin(LogAdmin[LaneEntry]):
 
     @admin.display(description="Delivery")
     def delivery(self, entry: LaneEntry) -> SafeString:
-        return page_link(DELIVERY_PAGE, entry.delivery_id, code(show(Prefix.DELIVERY, entry.delivery_id)))
+        return page_link(DELIVERY_PAGE, entry.delivery_id, short_id(show(Prefix.DELIVERY, entry.delivery_id)))
 
     @admin.display(description="Endpoint")
     def endpoint(self, entry: "NamedLaneEntry") -> SafeString:

@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 
 from deliveries.models import Delivery, Event, Lane, LaneEntry
 from dispatcher.ids import Prefix, show
-from subscriptions.admin.columns import ENDPOINT_PAGE, EVENT_PAGE, MERCHANT_PAGE, clipped, page_link
+from subscriptions.admin.columns import ENDPOINT_PAGE, EVENT_PAGE, MERCHANT_PAGE, clipped, code, page_link, short_id
 from subscriptions.models import Endpoint, Merchant
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def external_id() -> Subquery:
 
 
 def endpoint_link(endpoint_id: "UUID", url: str | None) -> SafeString:
-    return page_link(ENDPOINT_PAGE, endpoint_id, clipped(url or show(Prefix.ENDPOINT, endpoint_id)))
+    return page_link(ENDPOINT_PAGE, endpoint_id, clipped(url) if url else short_id(show(Prefix.ENDPOINT, endpoint_id)))
 
 
 def merchant_link(merchant_id: "UUID", name: str | None) -> SafeString:
@@ -55,4 +55,4 @@ def merchant_link(merchant_id: "UUID", name: str | None) -> SafeString:
 
 
 def event_link(event_id: "UUID", shown: str | None = None) -> SafeString:
-    return page_link(EVENT_PAGE, event_id, clipped(shown or show(Prefix.EVENT, event_id)))
+    return page_link(EVENT_PAGE, event_id, clipped(shown) if shown else code(show(Prefix.EVENT, event_id)))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from deliveries.models import Attempt, Delivery
-from dispatcher.outcomes import Reason
+from dispatcher.outcomes import TIMEOUTS, UNCOUNTED, Reason
 from subscriptions.admin.columns import Colour
 
 WORDS: Mapping[str, str] = {
@@ -38,6 +38,17 @@ WORDS: Mapping[str, str] = {
     Reason.CANCELLED: "Cancelled",
     Reason.INTERNAL_ERROR: "An error on our side",
 }
+
+GROUPS: Mapping[str, frozenset[Reason]] = {
+    "delivered": frozenset({Reason.DELIVERED}),
+    "http": frozenset(reason for reason in Reason if reason.startswith("http_")) | {Reason.ACK_MISSING},
+    "dns": frozenset(reason for reason in Reason if reason.startswith("dns_")) | {Reason.BLOCKED_ADDRESS},
+    "connection": frozenset(reason for reason in Reason if reason.startswith(("connect", "network_"))),
+    "tls": frozenset(reason for reason in Reason if reason.startswith("tls_")),
+    "timeout": TIMEOUTS,
+    "ours": UNCOUNTED,
+}
+# They overlap: a timeout belongs to its phase too.
 
 COLOUR_OF_STATUS: Mapping[str, Colour] = {
     Delivery.Status.DELIVERED: Colour.GREEN,

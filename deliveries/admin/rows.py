@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from deliveries.admin.naming import endpoint_link
 from deliveries.admin.reasons import COLOUR_OF_STATUS, colour_of, in_words
 from deliveries.models import Attempt, Delivery
-from subscriptions.admin.columns import ATTEMPT_PAGE, DELIVERY_PAGE, EMPTY, code, dot, moment, page_link
+from subscriptions.admin.columns import ATTEMPT_PAGE, DELIVERY_PAGE, EMPTY, dot, moment, page_link, short_id
 
 if TYPE_CHECKING:
     from deliveries.admin.naming import NamedDelivery
@@ -40,7 +40,7 @@ class AttemptRow:
 def delivery_rows(rows: "Iterable[NamedDelivery]") -> list[DeliveryRow]:
     return [
         DeliveryRow(
-            link=page_link(DELIVERY_PAGE, row.id, code(row.public_id)),
+            link=page_link(DELIVERY_PAGE, row.id, short_id(row.public_id)),
             status=delivery_status(row),
             endpoint=endpoint_link(row.endpoint_id, row.endpoint_url),
             attempts=row.attempts_made,

@@ -29,7 +29,15 @@ ACCEPTORS = (
     ("Copperline Telecom", "4814", "Tallinn", "EE"),
     ("Tern Office Supply", "5943", "Riga", "LV"),
 )
-PEOPLE = ("Ieva Petraitytė", "Aoife Byrne", "Jonas Brandt", "Sanne de Wit", "Marek Zieliński", "Liis Tamm", "Noor Haddad")
+PEOPLE = (
+    "Ieva Petraitytė",
+    "Aoife Byrne",
+    "Jonas Brandt",
+    "Sanne de Wit",
+    "Marek Zieliński",
+    "Liis Tamm",
+    "Noor Haddad",
+)
 GOODS = (
     ("Monthly plan", 2900),
     ("Seat, additional", 900),

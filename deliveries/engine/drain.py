@@ -38,6 +38,9 @@ BUDGET_S = 60.0
 # After this a drain hands over to a fresh one, if one comes: so that a process can be recycled.
 SUSPECT_SHARE = 0.5
 # Of the capacity: the other half is kept for lanes that answer.
+LOST = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError)
+# A connection that broke, a deadlock, a session that Postgres ended because it was frozen: nothing was written.
+AFTER_TROUBLE_S = 0.05
 RECONNECT_S = 0.25
 GIVE_UP_S = LEASE.total_seconds()
 # Without Postgres for longer than a lease, what the drain holds belongs to others.
@@ -127,8 +130,9 @@ class Drain:
         began = time.monotonic()
         try:
             self._turn(group, returned, began)
-        except psycopg.OperationalError as error:
+        except LOST as error:
             logger.warning("turn lost its database: %s", type(error).__name__)
+            time.sleep(AFTER_TROUBLE_S)
             self._reconnect()
         except psycopg.DataError:
             self._isolate(group)
@@ -186,9 +190,15 @@ class Drain:
         """A receiver that answered 410 wants no more, ever."""
         for result in group:
             if result.decision.disable_reason:
-                endpoints.disable(
-                    endpoint_id=result.pick.endpoint_id, reason=result.decision.disable_reason, now=result.finished_at
-                )
+                self._disable_one(result)
+
+    def _disable_one(self, result: Result) -> None:
+        endpoint_id, reason = result.pick.endpoint_id, result.decision.disable_reason
+        try:
+            endpoints.disable(endpoint_id=endpoint_id, reason=reason, now=result.finished_at)
+        except DatabaseError as error:
+            # Its next event will be answered the same and disable it then.
+            logger.warning("endpoint %s was not disabled: %s", endpoint_id, type(error).__name__)
 
     def _suspects_in_flight(self) -> int:
         return sum(len(lane.flying) for lane in self._lanes.values() if lane.window.is_suspect)
@@ -203,6 +213,8 @@ class Drain:
 
     def _isolate(self, group: list[Result]) -> None:
         """Postgres refused a value in the group: halve it until the culprit stands alone, then record that one bare."""
+        if not group:
+            raise RuntimeError("Postgres refused a turn that records nothing")
         if len(group) > 1:
             self._group_size = len(group) // 2
             return

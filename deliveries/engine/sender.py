@@ -98,7 +98,7 @@ def _result(flight: Flight, outcome: Outcome, *, now: datetime) -> Result:
     decision = decide(
         outcome,
         attempts_counted=pick.attempts_counted,
-        attempts_made=pick.attempts_made,
+        attempts_made=pick.attempts_counted + pick.attempts_uncounted,
         schedule=ready.schedule,
         now=now,
         jitter=random.uniform(-1, 1),  # noqa: S311 - spreads retries, protects nothing

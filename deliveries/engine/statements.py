@@ -34,7 +34,8 @@ changed AS (
     -- The number guards against a group that is written twice because the first commit's answer got lost.
     UPDATE deliveries_delivery d SET
         status = r.status, attempts_made = r.number,
-        attempts_counted = d.attempts_counted + r.is_counted::int, next_attempt_at = r.next_attempt_at,
+        attempts_counted = d.attempts_counted + r.is_counted::int,
+        attempts_uncounted = d.attempts_uncounted + (NOT r.is_counted)::int, next_attempt_at = r.next_attempt_at,
         last_reason = r.reason, last_status = r.response_status, last_attempt_at = r.started_at,
         finished_at = CASE WHEN r.status IN ('delivered', 'failed') THEN r.finished_at END
     FROM result r WHERE d.id = r.delivery_id AND d.attempts_made = r.number - 1
@@ -96,7 +97,7 @@ WITH picked AS MATERIALIZED (
     ) p
     LIMIT %(limit)s
 )
-SELECT p.endpoint_id, p.delivery_id, p.due_at, p.trigger, d.attempts_made, d.attempts_counted,
+SELECT p.endpoint_id, p.delivery_id, p.due_at, p.trigger, d.attempts_made, d.attempts_counted, d.attempts_uncounted,
     v.id, v.external_id, v.type, v.account, v.payload, v.occurred_at, v.merchant_id
 FROM picked p
 JOIN deliveries_delivery d ON d.id = p.delivery_id
@@ -133,16 +134,22 @@ WHERE l.endpoint_id = n.endpoint_id
 
 INTERRUPT = """
 WITH lost AS MATERIALIZED (
-    SELECT d.id, d.attempts_made, d.last_attempt_at, a.attempt_id, e.trigger, p.target
+    SELECT d.id, d.attempts_made, a.attempt_id, e.trigger, p.target,
+        d.attempts_uncounted + 1 >= %(most)s AS is_poison
     FROM unnest(%(attempt_ids)b::uuid[], %(delivery_ids)b::uuid[]) AS a (attempt_id, delivery_id)
     JOIN deliveries_delivery d ON d.id = a.delivery_id
     JOIN deliveries_laneentry e ON e.delivery_id = d.id
     JOIN subscriptions_endpoint p ON p.id = d.endpoint_id
 ),
 changed AS (
-    UPDATE deliveries_delivery d SET attempts_made = d.attempts_made + 1, last_reason = 'interrupted',
-        last_status = NULL, last_attempt_at = %(now)s
+    UPDATE deliveries_delivery d SET attempts_made = d.attempts_made + 1, attempts_uncounted = d.attempts_uncounted + 1,
+        last_reason = 'interrupted', last_status = NULL, last_attempt_at = %(now)s,
+        status = CASE WHEN lost.is_poison THEN 'held' ELSE d.status END,
+        next_attempt_at = CASE WHEN NOT lost.is_poison THEN d.next_attempt_at END
     FROM lost WHERE d.id = lost.id
+),
+set_aside AS (
+    DELETE FROM deliveries_laneentry e USING lost WHERE e.delivery_id = lost.id AND lost.is_poison
 )
 INSERT INTO deliveries_attempt (
     id, delivery_id, number, trigger, is_counted, reason, url, request_headers, response_headers, response_body,

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -24,7 +24,8 @@ FROZEN_AFTER = "5s"
 SETTLE_ROWS = 5_000
 # A million deliveries of a disabled endpoint are settled turn by turn, a few tens of milliseconds each.
 
-T = TypeVar("T")
+MOST_UNCOUNTED = 5
+# A delivery that kills its worker must not do so for ever; five crashes in a row meet an innocent one rarely.
 
 
 class Store:
@@ -90,10 +91,18 @@ class Store:
         return [LaneRow(*row) for row in self._fetch(statements.LOCK_LANES, params)]
 
     def interrupt(self, delivery_ids: Sequence[UUID], *, now: datetime) -> None:
-        """Give each delivery that a dead drain had in the air an attempt whose outcome is unknown."""
+        """Give each delivery that a dead drain had in the air an attempt whose outcome is unknown.
+
+        One that keeps being there when its drain dies is set aside as held, where people see it.
+        """
         self._open.execute(
             statements.INTERRUPT,
-            {"attempt_ids": [new_id() for _ in delivery_ids], "delivery_ids": list(delivery_ids), "now": now},
+            {
+                "attempt_ids": [new_id() for _ in delivery_ids],
+                "delivery_ids": list(delivery_ids),
+                "most": MOST_UNCOUNTED,
+                "now": now,
+            },
         )
 
     def settle(self, lanes: Sequence[UUID], *, flying: Sequence[UUID], now: datetime) -> None:

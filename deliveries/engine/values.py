@@ -62,6 +62,7 @@ class Pick:
     trigger: str
     attempts_made: int
     attempts_counted: int
+    attempts_uncounted: int
     event_id: UUID
     external_id: str | None
     event_type: str

@@ -40,7 +40,8 @@ begun AS (
     UPDATE deliveries_delivery d SET
         status = 'pending', finished_at = NULL, next_attempt_at = LEAST(a.next_attempt_at, %(now)s),
         -- What was final or held begins its schedule anew; what is still being tried goes on with it.
-        attempts_counted = CASE WHEN a.status = 'pending' THEN d.attempts_counted ELSE 0 END
+        attempts_counted = CASE WHEN a.status = 'pending' THEN d.attempts_counted ELSE 0 END,
+        attempts_uncounted = CASE WHEN a.status = 'pending' THEN d.attempts_uncounted ELSE 0 END
     FROM asked a WHERE d.id = a.id AND NOT a.is_flying
     RETURNING d.id, d.endpoint_id
 ),

@@ -122,7 +122,7 @@ class CurlClient:
             now = monotonic()
             self._run_timer(now)
             self._expire_lookups(now)
-            if self._finished or (now >= until and self._timer_at > now):
+            if self._finished or now >= until:
                 break
         finished, self._finished = self._finished, []
         self._in_flight -= len(finished)

@@ -49,6 +49,8 @@ class WireReader:
         self._raw = raw
         self._ceiling = ceiling
         self._buffer = b""
+        self._at = 0
+        # Where the unread part of the buffer begins: cutting it off for each of many short lines would be quadratic.
         self._received = 0
         self.first_byte_at = 0.0
         self.is_ended = False
@@ -59,26 +61,27 @@ class WireReader:
 
     @property
     def has_leftover(self) -> bool:
-        return bool(self._buffer)
+        return self._at < len(self._buffer)
 
     def readline(self, limit: int = -1) -> bytes:
         """A line with its end; less at the end of the stream or after `limit` bytes."""
         while True:
-            at = self._buffer.find(b"\n")
-            if at >= 0:
-                return self._take(at + 1 if limit < 0 else min(at + 1, limit))
-            if 0 <= limit <= len(self._buffer) or not self._fill():
+            end = self._buffer.find(b"\n", self._at)
+            if end >= 0:
+                size = end + 1 - self._at
+                return self._take(size if limit < 0 else min(size, limit))
+            if 0 <= limit <= self._unread() or not self._fill():
                 return self._take(limit)
 
     def read(self, size: int = -1) -> bytes:
         """Exactly `size` bytes, less at the end of the stream; all that comes when negative."""
-        while (size < 0 or len(self._buffer) < size) and self._fill():
+        while (size < 0 or self._unread() < size) and self._fill():
             pass
         return self._take(size)
 
     def read1(self, size: int = -1) -> bytes:
         """What is there, after waiting for at least one byte."""
-        if not self._buffer and size:
+        if size and not self.has_leftover:
             self._fill()
         return self._take(size)
 
@@ -88,7 +91,7 @@ class WireReader:
         return len(data)
 
     def peek(self, _size: int = 0) -> bytes:
-        return self._buffer
+        return self._buffer[self._at :]
 
     def flush(self) -> None:
         """Files that are read from can be flushed too."""
@@ -96,11 +99,13 @@ class WireReader:
     def close(self) -> None:
         self._raw.close()
 
+    def _unread(self) -> int:
+        return len(self._buffer) - self._at
+
     def _take(self, size: int) -> bytes:
-        if size < 0 or size >= len(self._buffer):
-            taken, self._buffer = self._buffer, b""
-        else:
-            taken, self._buffer = self._buffer[:size], self._buffer[size:]
+        end = len(self._buffer) if size < 0 else min(self._at + size, len(self._buffer))
+        taken = self._buffer[self._at : end]
+        self._at = end
         return taken
 
     def _fill(self) -> bool:
@@ -113,7 +118,8 @@ class WireReader:
         self._received += len(data)
         if self._received > self._ceiling:
             raise WireTooLong("far more bytes than headers and body may have")
-        self._buffer += data
+        self._buffer = self._buffer[self._at :] + data
+        self._at = 0
         return True
 
 

@@ -42,9 +42,9 @@ def actor_of(request: HttpRequest) -> str:
 class SignetAdmin(ModelAdmin[M]):
     """Nothing is deleted in bulk, and nothing can be asked of a list but what it offers itself."""
 
+    change_list_template = "subscriptions/admin/list.html"
     change_form_template = "subscriptions/admin/page.html"
     empty_value_display = EMPTY
-    show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     search_fields = ("pk",)

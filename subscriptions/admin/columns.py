@@ -60,6 +60,18 @@ def code(text: object) -> SafeString:
     return format_html('<code class="signet-code">{}</code>', text)
 
 
+def short_id(text: str) -> SafeString:
+    """An id cut in its middle, for the columns of lists; the title has it whole."""
+    head, _, tail = text.rpartition("_")
+    shown = f"{head}_{tail[:4]}…{tail[-8:]}" if read_id(text) else text
+    return format_html('<code class="signet-code" title="{}">{}</code>', text, shown)
+
+
+def mark(word: str, *, when: bool) -> str:
+    """A word for what is unusual; a cross for every usual row would look like an error."""
+    return word if when else EMPTY
+
+
 def fixed(text: str) -> SafeString:
     """A text in which spaces and line ends count."""
     return format_html('<pre class="signet-block" tabindex="0">{}</pre>', text)

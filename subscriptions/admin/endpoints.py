@@ -28,6 +28,7 @@ from subscriptions.admin.columns import (
     list_link,
     moment,
     page_link,
+    short_id,
 )
 from subscriptions.admin.endpoint_form import EndpointForm
 from subscriptions.admin.filters import ChoiceFilter, by_id
@@ -62,7 +63,7 @@ class ReasonForm(forms.Form):
 @admin.register(Endpoint)
 class EndpointAdmin(ServiceAdmin[Endpoint]):
     form = EndpointForm
-    list_display = ("url", "shown_id", "owner_link", "state", "profile", "types", "created")
+    list_display = ("url", "listed_id", "owner_link", "state", "profile", "types", "created")
     list_filter = (StateFilter, by_id(Prefix.MERCHANT, "merchant", "owner_id"))
     list_select_related = ("owner",)
     id_columns = {Prefix.ENDPOINT: "id", Prefix.MERCHANT: "owner_id"}
@@ -160,6 +161,10 @@ class EndpointAdmin(ServiceAdmin[Endpoint]):
     @admin.display(description="Id")
     def shown_id(self, endpoint: Endpoint) -> SafeString:
         return code(endpoint.public_id)
+
+    @admin.display(description="Id")
+    def listed_id(self, endpoint: Endpoint) -> SafeString:
+        return short_id(endpoint.public_id)
 
     @admin.display(description="Merchant")
     def owner_link(self, endpoint: Endpoint) -> SafeString:

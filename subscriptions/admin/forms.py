@@ -68,8 +68,13 @@ class ServiceForm(ModelForm[M]):
         name, _, item = pointer.removeprefix("/").partition("/")
         field = self.fields_of.get(pointer) or self.fields_of.get(f"/{name}") or name
         is_known = field in self.fields
-        label = f"{item}: " if item and pointer not in self.fields_of else ""
+        label = f"{self._item(field, item)}: " if item and pointer not in self.fields_of else ""
         self.add_error(field if is_known else None, label + message)
+
+    def _item(self, field: str, name: str) -> str:
+        """An item of a list by its text rather than its place."""
+        given = self.cleaned_data.get(field)
+        return str(given[int(name)]) if isinstance(given, list) and name.isdecimal() else name
 
     def save(self, commit: bool = True) -> M:  # noqa: ARG002, FBT001, FBT002
         """The service has saved it."""

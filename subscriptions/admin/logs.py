@@ -46,6 +46,7 @@ class Found:
 class LogAdmin(ReadOnlyAdmin[M]):
     """A log. Its ids are in the order of time, so that they page it and bound it."""
 
+    show_full_result_count = False
     change_list_template = "subscriptions/admin/log.html"
     scanning: ClassVar[frozenset[str]] = frozenset()
     # Filters on columns without an index.
@@ -125,7 +126,7 @@ class LogChangeList(ChangeList):
         self._link(page, is_newest=not before and not (after and has_more), is_oldest=not after and not has_more)
         self.result_list = page
         self.result_count = len(page)
-        self.full_result_count = None
+        self.full_result_count = self.result_count  # the same, so that no number stands beside the search box
         self.show_full_result_count = self.can_show_all = self.multi_page = False
         self.show_admin_actions = bool(page)
 

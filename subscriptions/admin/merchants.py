@@ -23,6 +23,7 @@ from subscriptions.admin.columns import (
     list_link,
     moment,
     page_link,
+    short_id,
 )
 from subscriptions.admin.filters import ChoiceFilter, by_id
 from subscriptions.admin.forms import MerchantField, ServiceForm
@@ -61,7 +62,7 @@ class MerchantForm(ServiceForm[Merchant]):
 @admin.register(Merchant)
 class MerchantAdmin(ServiceAdmin[Merchant]):
     form = MerchantForm
-    list_display = ("name", "shown_id", "reference", "kind", "parent_link", "state", "created")
+    list_display = ("name", "listed_id", "reference", "kind", "parent_link", "state", "created")
     list_filter = ("kind", LivingFilter, by_id(Prefix.MERCHANT, "parent", "parent_id"))
     list_select_related = ("parent",)
     id_columns = {Prefix.MERCHANT: "id"}
@@ -113,6 +114,10 @@ class MerchantAdmin(ServiceAdmin[Merchant]):
     @admin.display(description="Id")
     def shown_id(self, merchant: Merchant) -> SafeString:
         return code(merchant.public_id)
+
+    @admin.display(description="Id")
+    def listed_id(self, merchant: Merchant) -> SafeString:
+        return short_id(merchant.public_id)
 
     @admin.display(description="Parent")
     def parent_link(self, merchant: Merchant) -> SafeString | str:

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 
 from dispatcher.ids import Prefix
 from subscriptions.admin.base import ReadOnlyAdmin
-from subscriptions.admin.columns import ENDPOINT_PAGE, MASK, Colour, clipped, code, dot, moment, page_link
+from subscriptions.admin.columns import ENDPOINT_PAGE, MASK, Colour, clipped, code, dot, moment, page_link, short_id
 from subscriptions.admin.filters import by_id
 from subscriptions.models import SigningSecret
 
@@ -16,7 +16,7 @@ from subscriptions.models import SigningSecret
 @admin.register(SigningSecret)
 class SigningSecretAdmin(ReadOnlyAdmin[SigningSecret]):
     fields = ("shown_id", "masked", "endpoint_link", "state", "created", "expires")
-    list_display = ("shown_id", "masked", "endpoint_link", "state", "created", "expires")
+    list_display = ("listed_id", "masked", "endpoint_link", "state", "created", "expires")
     list_filter = (by_id(Prefix.ENDPOINT, "endpoint", "endpoint_id"),)
     id_columns = {Prefix.SECRET: "id", Prefix.ENDPOINT: "endpoint_id"}
     search_help_text = "An id (sec_…, ep_…) or a part of the endpoint's URL"
@@ -33,6 +33,10 @@ class SigningSecretAdmin(ReadOnlyAdmin[SigningSecret]):
     @admin.display(description="Id")
     def shown_id(self, secret: SigningSecret) -> SafeString:
         return code(secret.public_id)
+
+    @admin.display(description="Id")
+    def listed_id(self, secret: SigningSecret) -> SafeString:
+        return short_id(secret.public_id)
 
     @admin.display(description="Secret")
     def masked(self, secret: SigningSecret) -> SafeString:  # noqa: ARG002 - the same for all

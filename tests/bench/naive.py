@@ -31,7 +31,7 @@ EXCERPT_BYTES = 16_384
 SCHEDULE = (10, 40, 160, 640, 2560, 10_240, 28_800, 28_800, 28_800)
 AGENT = "Signet/naive"
 
-app = Celery("naive")
+app = Celery("naive", set_as_current=False)
 app.conf.update(
     broker_url=broker_url(redis_url(Env())),
     task_ignore_result=True,

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from config.embedded.services import Services, start_missing
 from config.terminal import Terminal
 
 POLL_S = 0.05
+OPEN_FILES = 16_384
 
 
 class Command(BaseCommand):
@@ -40,6 +42,7 @@ class Command(BaseCommand):
     def handle(self, *, host: str, port: int, workers: int, demo: bool, **_: Any) -> None:
         """A signal that comes during one step is heeded before the next, so that none leaves half a start behind."""
         interrupt = Interrupt()
+        _allow_many_sockets()
         directory = state.state_dir()
         port = _free_port(host, port)
         try:
@@ -94,6 +97,14 @@ def _supervise(site: plans.Site, services: Services | None, *, is_demo: bool) ->
         on_ready=announce,
     )
     supervisor.Supervisor(plans.platform(site), cwd=settings.BASE_DIR, terminal=terminal, checks=checks).run()
+
+
+def _allow_many_sockets() -> None:
+    """A drain holds thousands; many systems allow 1024 files until asked for more. The children inherit it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _migrate(site: plans.Site, interrupt: Interrupt) -> None:

@@ -27,8 +27,8 @@ class Command(BaseCommand):
             receiver = Receiver(port=options["port"], default=behaviour, report=self._print)
         except OSError as trouble:
             raise CommandError(f"Port {options['port']} cannot be used: {trouble.strerror}.") from None
-        self.stdout.write(f"receiving at {receiver.url}")
         try:
+            self.stdout.write(f"receiving at {receiver.url}")
             receiver.serve()
         except KeyboardInterrupt:
             self.stdout.write(f"{sum(receiver.counts().values())} deliveries received")

@@ -28,7 +28,9 @@ def ids(response: Any) -> list[str]:
 
 def deliver_to(endpoint: Endpoint, *, count: int = 1, **fields: Any) -> list[str]:
     """So many deliveries of fresh events; their ids, newest first."""
-    publish_batch([NewEvent("invoice.paid", b"{}", str(endpoint.owner.reference))] * count, scope="t", now=fields.pop("now"))
+    publish_batch(
+        [NewEvent("invoice.paid", b"{}", str(endpoint.owner.reference))] * count, scope="t", now=fields.pop("now")
+    )
     found = list(Delivery.objects.filter(endpoint_id=endpoint.id).order_by("-id")[:count])
     if fields:
         Delivery.objects.filter(id__in=[row.id for row in found]).update(**fields)
@@ -86,7 +88,11 @@ class TestRow:
             finished_at=now,
         )
         (row,) = alice.get(URL).json()
-        assert (row["delivery_status"], row["delivery_response_code"], row["delivery_error"]) == ("delivered", 200, None)
+        assert (row["delivery_status"], row["delivery_response_code"], row["delivery_error"]) == (
+            "delivered",
+            200,
+            None,
+        )
 
     def test_the_providers_own_event_id(self, alice: Caller, endpoint: Endpoint) -> None:
         publish("invoice.paid", {}, merchant="alice", id="stmt-17")
@@ -115,7 +121,7 @@ class TestFilters:
             next_attempt_at=now if status == "pending" else None,
             finished_at=now if is_final else None,
         )
-        other = {"status": "held", "next_attempt_at": None} if status != "held" else {}
+        other: dict[str, Any] = {"status": "held", "next_attempt_at": None} if status != "held" else {}
         deliver_to(endpoint, now=now, **other)
         assert ids(alice.get(URL, {"status": status})) == made
 

@@ -265,7 +265,7 @@ class TestRaces:
         assert (LaneEntry.objects.count(), Delivery.objects.get().status) == (1, "pending")
 
     def test_waits_for_the_drain_that_holds_the_lane_row(self, alice: Caller, event_id: str, now: datetime) -> None:
-        """The drain records `delivered` while the merchant asks: the replay then sees a final delivery, not a pending one."""
+        """It records `delivered` while the merchant asks: the replay then sees a final delivery, not a pending one."""
         delivery = Delivery.objects.get()
 
         def call() -> Any:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from ipaddress import ip_network
 from threading import Thread
 from typing import Any
 
@@ -26,8 +27,6 @@ def came() -> list[Received]:
 
 @pytest.fixture
 def receiver(settings: Any, came: list[Received]) -> Iterator[Receiver]:
-    from ipaddress import ip_network
-
     settings.ALLOW_HTTP_TARGETS = True
     settings.ALLOWED_TARGET_NETWORKS = (ip_network("127.0.0.0/8"),)
     made = Receiver(port=0, default=Behaviour(secret=SECRET), report=came.append)
@@ -111,7 +110,9 @@ class TestSent:
         assert len(came) == 1
 
     def test_nobody_there(self, alice: Caller, world: World, receiver: Receiver, make_endpoint: Make) -> None:
-        closed = make_endpoint(world.alice, target="http://127.0.0.1:1/")
+        receiver.stop()
+        receiver.close()
+        closed = make_endpoint(world.alice, target=f"{receiver.url}/in")
         shown = alice.post(url(closed)).json()
         assert (shown["reason"], shown["response"], shown["delivery_status"]) == ("connect_refused", None, "failed")
 
@@ -142,9 +143,7 @@ class TestSent:
         assert alice.post(url(target)).json()["delivery_status"] == "delivered"
         assert Delivery.objects.get().status == "delivered"
 
-    def test_the_same_idempotency_key_sends_once(
-        self, alice: Caller, target: Endpoint, came: list[Received]
-    ) -> None:
+    def test_the_same_idempotency_key_sends_once(self, alice: Caller, target: Endpoint, came: list[Received]) -> None:
         first = alice.post(url(target), Idempotency_Key="k")
         again = alice.post(url(target), Idempotency_Key="k")
         assert (again.status_code, again.json()) == (200, first.json())

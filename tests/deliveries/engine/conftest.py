@@ -42,7 +42,7 @@ def result(pick: Pick, reason: Reason, *, now: datetime, status: int | None = No
     decision = decide(
         outcome,
         attempts_counted=pick.attempts_counted,
-        attempts_made=pick.attempts_made,
+        attempts_made=pick.attempts_counted + pick.attempts_uncounted,
         schedule=DEFAULT_SCHEDULE,
         now=now,
         jitter=0,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from deliveries.engine.store import LEASE
+from deliveries.engine.store import LEASE, MOST_UNCOUNTED
 from deliveries.engine.turn import LANES_A_TURN
 from deliveries.models import Attempt, Delivery, Lane, LaneEntry
 from deliveries.services.sweep import sweep
@@ -329,3 +329,18 @@ def test_a_turn_takes_no_more_lanes_than_its_limit(
     assert (len(plan.picks), plan.is_hungry) == (LANES_A_TURN, True)
     plan = drain.turn(now=clock)
     assert (len(plan.picks), plan.is_hungry) == (10, False)
+
+
+def test_a_delivery_that_keeps_killing_its_drain_is_set_aside(
+    endpoint: Endpoint, make_drain: Callable[[], HandDrain], publish_many: Make, clock: datetime
+) -> None:
+    publish_many("alice", 1, now=clock)
+    at = clock
+    for _ in range(MOST_UNCOUNTED):
+        assert len(make_drain().turn(now=at).picks) == 1
+        at += LEASE
+    assert make_drain().turn(now=at).picks == []
+    delivery = Delivery.objects.get()
+    assert (delivery.status, delivery.attempts_made, delivery.attempts_counted) == ("held", MOST_UNCOUNTED, 0)
+    assert not LaneEntry.objects.exists()
+    assert [a.reason for a in Attempt.objects.all()] == ["interrupted"] * MOST_UNCOUNTED

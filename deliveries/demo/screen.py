@@ -1,0 +1,119 @@
+"""What the demo says: how to get in, and how it goes."""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TextIO
+
+from django.urls import reverse
+
+from deliveries.demo.access import Access
+from deliveries.demo.cast import DESKS, MERCHANTS, SHOWN_MERCHANT
+from deliveries.demo.desk_receiver import TROUBLED_PATHS, Seen
+from deliveries.demo.stream import Published
+
+IN_PLACE_EVERY_S = 0.5
+PLAIN_EVERY_S = 5.0
+# A pipe keeps every line: often enough to see it live, seldom enough to leave room for what others say.
+RULE = "-" * 78
+CLEAR_LINE = "\r\x1b[K"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Everything the demo knows at one moment. `statuses` counts the run's deliveries as the platform has them."""
+
+    published: Published
+    statuses: Mapping[str, int]
+    seen: Seen
+    trouble: str = ""
+
+    def line(self) -> str:
+        """The live line."""
+        counts = {
+            "published": self.published.events,
+            "delivered": self.statuses.get("delivered", 0),
+            "verified": self.seen.verified,
+            "retried": self.seen.retried,
+            "failed": self.statuses.get("failed", 0),
+            "pending": self.statuses.get("pending", 0),
+        }
+        rare = {
+            "held": self.statuses.get("held", 0),
+            "unverified": self.seen.unverified,
+            "bad signatures": self.seen.bad_signatures,
+            "publish errors": self.published.errors,
+        }
+        shown = counts | {name: count for name, count in rare.items() if count}
+        parts = [f"{name} {count:,}" for name, count in shown.items()]
+        return "  ".join([*parts, *_latency(self.seen), *filter(None, [self.trouble or self.published.trouble])])
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "published": self.published.events,
+            "deliveries": self.published.deliveries,
+            "publish_errors": self.published.errors,
+            **{name: self.statuses.get(name, 0) for name in ("delivered", "failed", "pending", "held", "cancelled")},
+            **asdict(self.seen),
+        }
+
+
+class Screen:
+    """One line that is rewritten in place on a terminal; a line every few seconds elsewhere."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
+        self._is_terminal = self._out.isatty()
+        self.every_s = IN_PLACE_EVERY_S if self._is_terminal else PLAIN_EVERY_S
+
+    def say(self, *lines: str) -> None:
+        """Lines that stay."""
+        self._out.write((CLEAR_LINE if self._is_terminal else "") + "".join(f"{line}\n" for line in lines))
+        self._out.flush()
+
+    def show(self, figures: Figures) -> None:
+        if not self._is_terminal:
+            self.say(figures.line())
+            return
+        # A line that wraps could not be taken back.
+        width = shutil.get_terminal_size().columns - 1
+        self._out.write(CLEAR_LINE + figures.line()[:width])
+        self._out.flush()
+
+
+def welcome(access: Access, *, url: str, receiver_url: str, rate: float) -> list[str]:
+    """How to get in, and what to try. The keys are shown here and never again."""
+    login = f"login {access.login}, " + (
+        f"password {access.password}" if access.password else "with the password you set"
+    )
+    shown = next(company for company in MERCHANTS if company.reference == SHOWN_MERCHANT)
+    troubled = ", ".join(sorted(TROUBLED_PATHS))
+    return [
+        RULE,
+        f"A demo card platform: {len(MERCHANTS)} merchants, {len(DESKS)} endpoints, {rate:g} events a second",
+        f"  Admin         {url}{reverse('admin:index')}  ({login})",
+        f"  API           {url}/api/v2/",
+        f"  Provider key  {access.provider_key}",
+        f"  Merchant key  {access.merchant_key}  ({shown.name})",
+        f"  Receiver      {receiver_url}  (verifies every signature; {troubled} fails now and then)",
+        "Publish an event:",
+        f"  {_publish_example(access.provider_key, url=url)}",
+        "What became of it, as its merchant sees it:",
+        f"  curl '{url}/api/v2/webhooks/events?limit=3' -H 'X-API-Token: {access.merchant_key}'",
+        "Ctrl-C stops everything.",
+        RULE,
+    ]
+
+
+def _publish_example(key: str, *, url: str) -> str:
+    body = {"type": "invoice.paid", "merchant": SHOWN_MERCHANT, "payload": {"id": "inv_1", "total": "12.40"}}
+    headers = f"-H 'X-API-Token: {key}' -H 'Content-Type: application/json'"
+    return f"curl {url}/api/v2/events {headers} -d '{json.dumps(body)}'"
+
+
+def _latency(seen: Seen) -> list[str]:
+    if seen.p50_ms is None or seen.p95_ms is None:
+        return []
+    return [f"p50 {seen.p50_ms:.0f} ms  p95 {seen.p95_ms:.0f} ms"]

@@ -1,0 +1,143 @@
+"""A steady stream of sample events, published through the REST API as a provider would."""
+
+import http.client
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from math import ceil
+from random import Random
+from threading import Event, Lock, Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+from deliveries.demo.cast import MERCHANTS, Company
+from deliveries.demo.catalogue import KINDS
+from deliveries.demo.samples import Books, moment
+
+THREAD_RATE = 40.0
+# Events a second that one connection carries with ease: an answer takes some 5 ms.
+THREADS_MOST = 8
+ANSWER_TIMEOUT_S = 10.0
+PAUSE_S = 1.0
+# After a failure: the web process may be starting again.
+BEHIND_MOST_S = 1.0
+# A stream that could not keep up goes on from now, it does not make up for lost time with a flood.
+ACCOUNT_ONLY_PERCENT = 60
+# Share of the events about an account or card that do not name the merchant: the platform finds it.
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """`deliveries` is what the platform said it owes for the events. `trouble` is the last failure, until one works."""
+
+    events: int = 0
+    deliveries: int = 0
+    errors: int = 0
+    trouble: str = ""
+
+
+class Stream:
+    """Publishes `rate` events a second on as many threads as that needs."""
+
+    def __init__(self, *, url: str, key: str, rate: float) -> None:
+        self._url = url
+        self._key = key
+        self._stopping = Event()
+        self._lock = Lock()
+        self._published = Published()
+        count = min(THREADS_MOST, ceil(rate / THREAD_RATE))
+        self._threads = [Thread(target=self._run, args=(count / rate,), daemon=True) for _ in range(count)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, *, patience_s: float) -> None:
+        """Whoever waits for an answer longer than that is left behind."""
+        self._stopping.set()
+        deadline = time.monotonic() + patience_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def read(self) -> Published:
+        with self._lock:
+            return self._published
+
+    def _run(self, gap_s: float) -> None:
+        random = Random()  # noqa: S311 - sample data
+        books, caller = Books(random), Caller(self._url, self._key)
+        due_at = time.monotonic()
+        while not self._stopping.wait(max(0.0, due_at - time.monotonic())):
+            trouble = self._publish(caller, draw_event(books, random, now=datetime.now(UTC)))
+            if trouble:
+                self._stopping.wait(PAUSE_S)
+            due_at = max(due_at + gap_s * random.uniform(0.5, 1.5), time.monotonic() - BEHIND_MOST_S)
+        caller.close()
+
+    def _publish(self, caller: "Caller", event: dict[str, Any]) -> str:
+        """What went wrong, empty if nothing did."""
+        deliveries, trouble = 0, ""
+        try:
+            deliveries = caller.publish(event)
+        except Refused as refusal:
+            trouble = str(refusal)
+        except (OSError, http.client.HTTPException, ValueError) as failure:
+            trouble = f"{type(failure).__name__}: {failure}"
+        with self._lock:
+            before = self._published
+            self._published = replace(
+                before,
+                events=before.events + (not trouble),
+                deliveries=before.deliveries + deliveries,
+                errors=before.errors + bool(trouble),
+                trouble=trouble,
+            )
+        return trouble
+
+
+def draw_event(
+    books: Books, random: Random, *, now: datetime, companies: Sequence[Company] = MERCHANTS
+) -> dict[str, Any]:
+    """The body of one `POST /events`."""
+    kind = random.choices(KINDS, [kind.weight for kind in KINDS])[0]
+    company = random.choice(companies)
+    sample = kind.make(books, company, now)
+    event = {"type": kind.name, "occurred_at": moment(now), "payload": sample.payload}
+    if sample.account is None:
+        return {**event, "merchant": company.reference}
+    if random.randrange(100) < ACCOUNT_ONLY_PERCENT:
+        return {**event, "account": sample.account}
+    return {**event, "merchant": company.reference, "account": sample.account}
+
+
+class Refused(Exception):
+    """The API answered, but not that it had accepted the event."""
+
+
+class Caller:
+    """One connection to the API, kept alive and opened again when it broke."""
+
+    def __init__(self, url: str, key: str) -> None:
+        parts = urlsplit(url)
+        connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = connection(parts.netloc, timeout=ANSWER_TIMEOUT_S)
+        self._path = f"{parts.path}/api/v2/events"
+        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+
+    def publish(self, event: dict[str, Any]) -> int:
+        """The number of deliveries that are owed for it. Raises Refused, OSError, HTTPException or ValueError."""
+        try:
+            self._connection.request("POST", self._path, json.dumps(event, ensure_ascii=False).encode(), self._headers)
+            answer = self._connection.getresponse()
+            body = json.loads(answer.read())
+        except (OSError, http.client.HTTPException, ValueError):
+            self._connection.close()
+            raise
+        if answer.status != 202:
+            raise Refused(f"{answer.status} {body.get('detail') or body.get('title')}")
+        return int(body["deliveries"])
+
+    def close(self) -> None:
+        self._connection.close()

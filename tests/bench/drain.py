@@ -1,0 +1,148 @@
+"""Drain: waiting deliveries through real worker processes to kept-alive receivers, from the first ring to the last row."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+
+from config import plans
+from deliveries.doorbell import bell
+from tests.bench import ledger, rivals, world
+from tests.bench.processes import Process, ProcessFailed
+from tests.bench.receivers import HOST, Receiver, free_port, start_receiver
+from tests.bench.report import Figure, Report, Row, at_least, at_most
+from tests.bench.sizes import Sizes
+from tests.bench.stage import DRAINS, Stage
+
+POLL_S = 0.025
+DRAIN_S = 120.0
+RING_S = 2.0
+RING_EVERY_S = 0.002
+WAITING = "SELECT EXISTS (SELECT FROM deliveries_laneentry)"
+HELD = "SELECT EXISTS (SELECT FROM deliveries_lane WHERE lease_token IS NOT NULL)"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measured drain: deliveries a second, and microseconds of the workers' processors for each."""
+
+    rate: float
+    cpu_us: float
+
+
+def bench(stage: Stage, sizes: Sizes, report: Report, naive: Figure) -> None:
+    """Rows: the drain to many, some and one receiver, each against the naive path, no HTTP at all, and bare libcurl."""
+    receiver = _begin(stage, report)
+    worker = stage.processes.start_plan(drain_plan(stage))
+    runs = {n: _series(worker, receiver, sizes.drain, n, sizes.runs) for n in sizes.drain_receivers}
+    stage.processes.stop(worker)
+    bare = {n: rivals.bare_curl(stage, receiver.port, n, sizes) for n in sizes.drain_receivers}
+    stage.processes.stop_all()
+    rows = rows_without_http(stage, sizes)
+    for receivers, found in runs.items():
+        report.rows += _rows(receivers, found, naive=naive, rows=rows[receivers], bare=bare[receivers])
+
+
+def bench_requests(stage: Stage, sizes: Sizes, report: Report, naive: Figure) -> None:
+    """The same with HTTP_CLIENT=requests."""
+    receiver = _begin(stage, report)
+    worker = stage.processes.start_plan(drain_plan(stage), {"HTTP_CLIENT": "requests"})
+    for receivers in sizes.requests_receivers:
+        found = _series(worker, receiver, sizes.requests, receivers, sizes.runs)
+        name = f"drain, requests client, to {_count(receivers)}"
+        report.rows.append(at_least(name, _rates(found), naive, name="naive", factor=4))
+        report.rows.append(Row(f"{name}: worker CPU", _costs(found)))
+    stage.processes.stop_all()
+
+
+def rows_without_http(stage: Stage, sizes: Sizes) -> dict[int, Figure]:
+    """The same drains by the same workers with a client that answers at once."""
+    stage.reset()
+    plan = drain_plan(stage, app="tests.bench.instant")
+    worker = stage.processes.start_plan(plan)
+    found = {n: _rates(_series(worker, None, sizes.drain, n, sizes.runs)) for n in sizes.drain_receivers}
+    stage.processes.stop_all()
+    return found
+
+
+def drain_plan(stage: Stage, *, app: str = "config") -> plans.Plan:
+    """The drain node as `manage.py serve` starts it; `app` may put another Celery app in its place."""
+    site = plans.Site(HOST, free_port(), DRAINS, stage.directory, {})
+    (plan,) = [plan for plan in plans.platform(site) if plan.name == "drain"]
+    command = tuple(app if part == "config" else part for part in plan.command)
+    return plans.Plan(plan.name, command, plan.environment, plan.ready_file, is_worker=True)
+
+
+def _begin(stage: Stage, report: Report) -> Receiver:
+    stage.reset()
+    receiver = start_receiver(stage)
+    report.receiver = receiver.kind
+    world.aim(receiver.port)
+    return receiver
+
+
+def _series(worker: Process, receiver: Receiver | None, count: int, merchants: int, runs: int) -> list[Run]:
+    """A run for warm-up, which opens connections and prepares endpoints in both processes, then those that count."""
+    return [drain(worker, receiver, count=count, merchants=merchants) for _ in range(runs + 1)][1:]
+
+
+def drain(worker: Process, receiver: Receiver | None, *, count: int, merchants: int) -> Run:
+    """One run. Raises Void when the ledger does not balance."""
+    before = ledger.Ledger.read(received=receiver.count() if receiver else 0)
+    world.publish_waiting(count, merchants=merchants)
+    world.mark_due()
+    cpu, began = worker.cpu_s(), time.monotonic()
+    ring()
+    wait_until_none(WAITING, worker)
+    elapsed, cpu = time.monotonic() - began, worker.cpu_s() - cpu
+    wait_until_none(HELD, worker)
+    found = ledger.Ledger.read(received=receiver.count() if receiver else 0).since(before)
+    ledger.check(found, published=count, delivered=count, received=count if receiver else 0)
+    ledger.check_entries()
+    return Run(count / elapsed, cpu / count * 1e6)
+
+
+def ring() -> None:
+    """Ring until both processes drain, as the publishes of a busy platform do; rings in between coalesce."""
+    began, deadline = bell().drains_started(), time.monotonic() + RING_S
+    while bell().drains_started() < began + DRAINS and time.monotonic() < deadline:
+        bell().ring()
+        time.sleep(RING_EVERY_S)
+
+
+def wait_until_none(question: str, worker: Process) -> None:
+    deadline = time.monotonic() + DRAIN_S
+    while _ask(question):
+        worker.check()
+        if time.monotonic() > deadline:
+            raise ProcessFailed(f"{worker.name} had not finished after {DRAIN_S:g} s: {worker.tail()}")
+        time.sleep(POLL_S)
+
+
+def _ask(question: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(question)
+        (answer,) = cursor.fetchone() or (False,)
+    return bool(answer)
+
+
+def _rows(receivers: int, found: list[Run], *, naive: Figure, rows: Figure, bare: Figure) -> list[Row]:
+    name = f"drain to {_count(receivers)}"
+    return [
+        at_least(name, _rates(found), naive, name="naive", factor=40),
+        at_least(f"{name}: share of the rate without HTTP", _rates(found), rows, name="rows only", factor=0.5),
+        at_most(f"{name}: worker CPU", _costs(found), bare, name="bare CurlMulti", factor=6),
+    ]
+
+
+def _count(receivers: int) -> str:
+    return "1 receiver" if receivers == 1 else f"{receivers:,} receivers"
+
+
+def _rates(runs: Sequence[Run]) -> Figure:
+    return Figure("/s", tuple(run.rate for run in runs))
+
+
+def _costs(runs: Sequence[Run]) -> Figure:
+    return Figure(" µs", tuple(run.cpu_us for run in runs))

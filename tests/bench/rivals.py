@@ -1,0 +1,122 @@
+"""What the drain is compared with: the naive path, and libcurl with nothing around it."""
+
+import json
+import pickle
+import time
+from datetime import UTC, datetime
+
+import redis
+from django.db import connection
+
+from config import plans
+from deliveries.engine.endpoints import EndpointCache, Sendable, target_rules
+from deliveries.models import Delivery
+from dispatcher.http.curl_transfer import SWITCHED_OFF
+from dispatcher.ids import Prefix, new_id, show
+from dispatcher.outcomes import Outcome
+from dispatcher.profiles.frame import Message
+from subscriptions.models import Endpoint
+from tests.bench import ledger, naive, world
+from tests.bench.bare_curl import Job
+from tests.bench.processes import Process, ProcessFailed, module
+from tests.bench.receivers import Receiver, start_receiver
+from tests.bench.report import Figure, Report
+from tests.bench.sizes import Sizes
+from tests.bench.stage import DRAINS, Stage
+
+POLL_S = 0.05
+NAIVE_S = 120.0
+BARE_S = 120.0
+
+
+def naive_path(stage: Stage, sizes: Sizes, report: Report) -> Figure:
+    """Deliveries a second of the classic shape, as many worker processes as the drain has."""
+    stage.reset()
+    receiver = start_receiver(stage)
+    report.receiver = receiver.kind
+    world.aim(receiver.port)
+    worker = _start_worker(stage)
+    with redis.Redis.from_url(stage.environment["REDIS_URL"]) as broker:
+        rates = [_naive_run(worker, receiver, broker, sizes) for _ in range(sizes.runs + 1)][1:]
+    stage.processes.stop_all()
+    return Figure("/s", tuple(rates))
+
+
+def bare_curl(stage: Stage, port: int, receivers: int, sizes: Sizes) -> Figure:
+    """Processor time of one signed POST, the same bytes to the same receivers, in a loop that does nothing else."""
+    path = stage.directory / "jobs.pickle"
+    path.write_bytes(pickle.dumps(_jobs(receivers)))
+    command = module("tests.bench.bare_curl", str(path), str(sizes.drain))
+    found = []
+    for run in range(sizes.runs):
+        text = stage.processes.run(f"bare-curl-{port}-{receivers}-{run}", command, timeout_s=BARE_S)
+        found.append(json.loads(text)["cpu_us"])
+    return Figure(" µs", tuple(found))
+
+
+def _start_worker(stage: Stage) -> Process:
+    ready_file = stage.directory / "naive.ready"
+    command = [
+        *module("celery", "--quiet", "--app", "tests.bench.naive", "worker", "--queues", naive.QUEUE),
+        *("--hostname", "naive@%h", "--concurrency", str(DRAINS)),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
+    ]
+    environment = {"SIGNET_READY_FILE": str(ready_file), "PYTHONWARNINGS": plans.QUIET}
+    process = stage.processes.start("naive", command, environment)
+    stage.processes.wait_for(process, ready_file)
+    return process
+
+
+def _naive_run(worker: Process, receiver: Receiver, broker: "redis.Redis", sizes: Sizes) -> float:
+    before = ledger.Ledger.read(received=receiver.count())
+    world.publish_waiting(sizes.naive, merchants=sizes.naive_receivers)
+    with connection.cursor() as cursor:
+        # The queue is Redis here; the rows of ours would only be in the way.
+        cursor.execute("TRUNCATE deliveries_laneentry")
+    for delivery_id in Delivery.objects.filter(status="pending").values_list("id", flat=True):
+        naive.app.send_task(naive.TASK, [str(delivery_id)], queue=naive.PARKED)
+    world.vacuum()
+    began = time.monotonic()
+    broker.rename(naive.PARKED, naive.QUEUE)
+    _wait_recorded(worker)
+    elapsed = time.monotonic() - began
+    found = ledger.Ledger.read(received=receiver.count()).since(before)
+    ledger.check(found, published=sizes.naive, delivered=sizes.naive, received=sizes.naive)
+    return sizes.naive / elapsed
+
+
+def _wait_recorded(worker: Process) -> None:
+    deadline = time.monotonic() + NAIVE_S
+    while Delivery.objects.filter(status="pending").exists():
+        worker.check()
+        if time.monotonic() > deadline:
+            raise ProcessFailed(f"the naive path had not finished after {NAIVE_S:g} s: {worker.tail()}")
+        time.sleep(POLL_S)
+
+
+def _jobs(receivers: int) -> list[Job]:
+    """One signed request for each endpoint, as the drain makes it."""
+    order = Endpoint.objects.order_by("owner_id").values_list("id", flat=True)[:receivers]
+    versions = dict.fromkeys(order, 1)
+    ready = EndpointCache(target_rules()).get_many(versions)
+    return [_job(number, ready[endpoint_id].sendable) for number, endpoint_id in enumerate(versions)]
+
+
+def _job(number: int, sendable: Sendable | Outcome) -> Job:
+    if isinstance(sendable, Outcome):
+        raise ProcessFailed("an endpoint of the bench cannot be prepared")
+    now = datetime.now(UTC)
+    message = Message(
+        event_id=show(Prefix.EVENT, new_id()),
+        event_type=world.EVENT_TYPE,
+        payload=world.payload(number),
+        occurred_at=now,
+        account=None,
+        merchant=show(Prefix.MERCHANT, new_id()),
+        delivery_id=show(Prefix.DELIVERY, new_id()),
+        attempt=1,
+        now=now,
+    )
+    rendered = sendable.render(message)
+    lines = [f"{name}: {value}" for name, value in rendered.headers]
+    return sendable.target.url, [*lines, *SWITCHED_OFF], rendered.body
