@@ -47,7 +47,11 @@ class Doorbell:
 
     def __init__(self, url: str) -> None:
         self._redis = redis.Redis.from_url(
-            url, socket_timeout=REDIS_TIMEOUT_S, socket_connect_timeout=REDIS_TIMEOUT_S, retry_on_timeout=False, retry=None
+            url,
+            socket_timeout=REDIS_TIMEOUT_S,
+            socket_connect_timeout=REDIS_TIMEOUT_S,
+            retry_on_timeout=False,
+            retry=None,
         )
         self._broker = threading.local()
         self._silent_until = 0.0

@@ -101,18 +101,16 @@ class Outcome:
         return self.reason is Reason.DELIVERED
 
 
+_REASON_OF_STATUS = {410: Reason.HTTP_GONE, 429: Reason.HTTP_RATE_LIMITED}
+_REASON_OF_CLASS = {
+    2: Reason.DELIVERED,
+    3: Reason.HTTP_REDIRECT,
+    4: Reason.HTTP_CLIENT_ERROR,
+    5: Reason.HTTP_SERVER_ERROR,
+}
+
+
 def reason_of_status(status: int) -> Reason:
     """The reason that a final HTTP status stands for, before any acknowledgement rule is asked."""
-    if 200 <= status < 300:
-        return Reason.DELIVERED
-    if 300 <= status < 400:
-        return Reason.HTTP_REDIRECT
-    if status == 410:
-        return Reason.HTTP_GONE
-    if status == 429:
-        return Reason.HTTP_RATE_LIMITED
-    if 400 <= status < 500:
-        return Reason.HTTP_CLIENT_ERROR
-    if 500 <= status < 600:
-        return Reason.HTTP_SERVER_ERROR
-    return Reason.HTTP_UNEXPECTED_STATUS
+    own = _REASON_OF_STATUS.get(status)
+    return own or _REASON_OF_CLASS.get(status // 100, Reason.HTTP_UNEXPECTED_STATUS)

@@ -153,6 +153,8 @@ class Drain:
         self._returned = []
         self._group_size = min(GROUP_SIZE, self._group_size * 2)
         self.attempts += len(group)
+        if plan.lost:
+            logger.warning("the leases of %d lanes were lost; what came from them is dropped", len(plan.lost))
         self._adopt(plan.lanes, plan.lost)
         self._is_hungry = plan.is_hungry
         self._next_look_at = time.monotonic() + LOOK_S
@@ -224,18 +226,23 @@ class Drain:
     def _reconnect(self) -> None:
         """Connect to Postgres, carrying on with the network meanwhile. Raises when it stays away for a whole lease."""
         deadline = time.monotonic() + GIVE_UP_S
-        while True:
-            try:
-                if not self._store.is_connected:
-                    self._store.connect()
-                if self._clock.is_stale:
-                    self._clock.set(self._store.clock())
-                return
-            except psycopg.OperationalError:
-                self._store.close()
-                if time.monotonic() > deadline:
-                    raise
-                self._results.extend(self._sender.poll(RECONNECT_S, now=self._clock.now))
+        while not self._is_connected():
+            if time.monotonic() > deadline:
+                raise psycopg.OperationalError("Postgres stayed away for a whole lease")
+            self._results.extend(self._sender.poll(RECONNECT_S, now=self._clock.now))
+            if not self._sender.in_flight:
+                time.sleep(RECONNECT_S)
+
+    def _is_connected(self) -> bool:
+        try:
+            if not self._store.is_connected:
+                self._store.connect()
+            if self._clock.is_stale:
+                self._clock.set(self._store.clock())
+        except psycopg.OperationalError:
+            self._store.close()
+            return False
+        return True
 
 
 class Handover:

@@ -107,7 +107,7 @@ def _wire(sending: Sending, target: Target) -> Wire:
         target=target,
         secrets=tuple(Secret(secret.open(), secret.expires_at) for secret in sending.secrets),
         headers=tuple(sending.headers.items()),
-        auth=Auth(sending.auth_type, sending.auth_name, sending.open_auth()),
+        auth=Auth(sending.auth_type, sending.auth_name, sending.open_auth()),  # type: ignore[arg-type] # a constraint
     )
 
 

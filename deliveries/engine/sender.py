@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 from deliveries.engine.endpoints import EndpointCache, Ready
@@ -71,7 +72,7 @@ class Sender:
         return [self._land(item, now=moment) for item in finished if moment]
 
     def _land(self, finished: Finished, *, now: datetime) -> Result:
-        flight = self._flights.pop(finished.key)  # type: ignore[arg-type]
+        flight = self._flights.pop(cast("UUID", finished.key))
         return _result(flight, judge(finished.outcome, flight.ack), now=now)
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """Lets a drain know that its worker wants to stop.
 
 A warm shutdown waits for running tasks, and tells the pool's processes nothing. So the worker's main process sets a
-byte in memory that it shares with the children it forks, and a drain that sees it stops claiming: it finishes what is in the
-air, within ten seconds, and ends.
+byte in memory that it shares with the children it forks, and a drain that sees it stops claiming: it finishes what is
+in the air, within ten seconds, and ends.
 """
 
 import mmap

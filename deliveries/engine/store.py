@@ -44,7 +44,9 @@ class Store:
         for name in ("context", "cursor_factory", "prepare_threshold"):
             params.pop(name, None)
         # Web requests give up soon on a lock or a slow statement; a turn must finish.
-        params["options"] = f"-c idle_in_transaction_session_timeout={FROZEN_AFTER} -c plan_cache_mode=force_custom_plan"
+        params["options"] = (
+            f"-c idle_in_transaction_session_timeout={FROZEN_AFTER} -c plan_cache_mode=force_custom_plan"
+        )
         self._connection = psycopg.connect(**params, autocommit=True, application_name="signet drain")
         self._connection.prepare_threshold = 0
 
@@ -81,7 +83,7 @@ class Store:
         return self._open.execute(sql, params, binary=True).fetchall()
 
     def record(self, results: Sequence[Result]) -> set[UUID]:
-        """Write a group of results. Returns the endpoints whose lanes are still ours; the others' results are dropped."""
+        """Write a group of results. Returns the endpoints whose lanes are still ours; what others hold is dropped."""
         rows = self._fetch(statements.RECORD, _result_arrays(results) | {"token": self.token})
         return {endpoint_id for (endpoint_id,) in rows}
 
@@ -113,7 +115,11 @@ class Store:
     def pick(self, rooms: dict[UUID, int], *, flying: Sequence[UUID], limit: int, now: datetime) -> list[Pick]:
         """Up to so many due deliveries of each lane and `limit` in all; earlier lanes are served first."""
         params = {
-            "lanes": list(rooms), "rooms": list(rooms.values()), "flying": list(flying), "limit": limit, "now": now,
+            "lanes": list(rooms),
+            "rooms": list(rooms.values()),
+            "flying": list(flying),
+            "limit": limit,
+            "now": now,
         }
         return [Pick(*row) for row in self._fetch(statements.PICK, params)]
 

@@ -16,7 +16,9 @@ class Lane(models.Model):
 
     endpoint_id = models.UUIDField(primary_key=True)
     due_at = models.DateTimeField(null=True)
-    not_before = models.DateTimeField(null=True, help_text="Nothing is sent before this: an ordered retry waits, or a breaker is open.")
+    not_before = models.DateTimeField(
+        null=True, help_text="Nothing is sent before this: an ordered retry waits, or a breaker is open."
+    )
     lease_token = models.UUIDField(null=True)
     leased_until = models.DateTimeField(null=True)
     in_flight = ArrayField(models.UUIDField(), default=list)

@@ -30,7 +30,9 @@ class Event(models.Model):
 
     class Meta:
         # Not unique here: an idempotency key makes it so, and this table can then be partitioned by id.
-        indexes = [models.Index(fields=["external_id"], name="event_by_external_id", condition=Q(external_id__isnull=False))]
+        indexes = [
+            models.Index(fields=["external_id"], name="event_by_external_id", condition=Q(external_id__isnull=False))
+        ]
 
     def __str__(self) -> str:
         return self.public_id
@@ -47,7 +49,9 @@ class IdempotencyKey(models.Model):
     scope = models.CharField(max_length=64, help_text="Who called: the API key's id, or `python`.")
     key = models.CharField(max_length=128)
     event_id = models.UUIDField()
-    request_hash = models.BinaryField(help_text="SHA-256 over what was asked for; the same key with another is refused.")
+    request_hash = models.BinaryField(
+        help_text="SHA-256 over what was asked for; the same key with another is refused."
+    )
     expires_at = models.DateTimeField()
 
     class Meta:

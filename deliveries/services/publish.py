@@ -122,7 +122,8 @@ def publish_batch(
     1. Check what can be checked without the database; all faults are told at once, each with its index.
     2. One statement resolves merchants, accounts and types and, if all are known, writes events, deliveries, lane
        entries and idempotency keys. One unknown name and it writes nothing.
-    3. An event whose key was taken is a duplicate: it is answered with the first one's id, or refused when the request differs.
+    3. An event whose key was taken is a duplicate: it is answered with the first one's id, or refused when the request
+       differs.
     """
     check_events(events, are_payloads_checked=are_payloads_checked)
     drafts = [_draft(position, event, scope=scope, now=now) for position, event in enumerate(events)]
@@ -267,7 +268,9 @@ def _earlier(drafts: list[_Draft], positions: list[int], *, now: datetime) -> li
     answers = []
     for position in positions:
         draft = drafts[position]
-        holders = [(key, found[key.scope, key.key]) for key in draft.keys if found[key.scope, key.key].event_id != draft.id]
+        holders = [
+            (key, found[key.scope, key.key]) for key in draft.keys if found[key.scope, key.key].event_id != draft.id
+        ]
         if any(holder.digest != key.digest for key, holder in holders):
             raise _reused(draft.position)
         first = holders[0][1]
@@ -289,7 +292,9 @@ def _find_holders(keys: list[_Key]) -> dict[tuple[str, str], _Holder]:
     with connection.cursor() as cursor:
         cursor.execute(FIND_KEYS, [[key.scope for key in keys], [key.key for key in keys]])
         return {
-            (scope, key): _Holder(event_id, bytes(digest), expires_at, external_id or show(Prefix.EVENT, event_id), count)
+            (scope, key): _Holder(
+                event_id, bytes(digest), expires_at, external_id or show(Prefix.EVENT, event_id), count
+            )
             for scope, key, event_id, digest, expires_at, external_id, count in cursor
         }
 

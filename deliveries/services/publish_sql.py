@@ -1,4 +1,4 @@
-"""The statements of publishing. `INSERT_EVENTS` is the whole fan-out: it can never be stale, and it is one round trip."""
+"""The statements of publishing. `INSERT_EVENTS` is the whole fan-out: never stale, and one round trip."""
 
 INSERT_EVENTS = """
 WITH RECURSIVE input AS MATERIALIZED (

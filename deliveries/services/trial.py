@@ -137,6 +137,7 @@ def _pick(event: Event, delivery: Delivery) -> Pick:
         trigger=Attempt.Trigger.TEST.value,
         attempts_made=0,
         attempts_counted=0,
+        attempts_uncounted=0,
         event_id=event.id,
         external_id=None,
         event_type=event.type,
@@ -173,7 +174,8 @@ def _record(event: Event, result: Result) -> Trial:
     attempt.save(force_insert=True)
     status = Delivery.Status.DELIVERED if result.outcome.received else Delivery.Status.FAILED
     delivery.status, delivery.next_attempt_at, delivery.finished_at = status, None, result.finished_at
-    delivery.attempts_made, delivery.attempts_counted = attempt.number, 1
+    delivery.attempts_made = attempt.number
+    delivery.attempts_counted, delivery.attempts_uncounted = int(attempt.is_counted), int(not attempt.is_counted)
     delivery.last_reason, delivery.last_status = attempt.reason, attempt.response_status
     delivery.last_attempt_at = attempt.started_at
     delivery.save()
@@ -186,7 +188,7 @@ def _attempt(result: Result) -> Attempt:
         id=new_id(),
         delivery_id=result.pick.delivery_id,
         trigger=Attempt.Trigger.TEST,
-        is_counted=True,
+        is_counted=result.decision.is_counted,
         reason=outcome.reason.value,
         url=result.sent.url,
         request_headers=result.sent.headers,

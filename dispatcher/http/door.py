@@ -15,7 +15,10 @@ BODY_TOO_LARGE = "body_too_large"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one attempt may use. Sizes in bytes, the deadline in seconds from `submit` to the last byte."""
+    """What one attempt may use. Sizes in bytes, the deadline in seconds from `submit` to the last byte.
+
+    `body_bytes` is counted as the body comes over the wire, so chunk sizes and trailers may count.
+    """
 
     deadline_s: float = 10.0
     header_bytes: int = 65_536

@@ -171,8 +171,7 @@ def _parse_status(line: bytes) -> tuple[bytes, int]:
 
 
 def _check_lines(lines: list[bytes]) -> None:
-    """What libcurl refuses as well: a line without a colon, a NUL, a length that is none or contradicts another, a
-    transfer encoding nobody asked for."""
+    """What libcurl refuses as well: a line without a colon, a NUL, a length that is none or contradicts another."""
     lengths = set()
     for index, line in enumerate(lines):
         is_folded = index > 0 and line[:1] in {b" ", b"\t"}
@@ -181,8 +180,6 @@ def _check_lines(lines: list[bytes]) -> None:
             raise HeadMalformed("not an HTTP/1 answer")
         if name.lower() == b"content-length":
             lengths.add(value.strip())
-        if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
-            raise HeadMalformed("not an HTTP/1 answer")
     if len(lengths) > 1 or not all(length.isdigit() for length in lengths):
         raise HeadMalformed("not an HTTP/1 answer")
 

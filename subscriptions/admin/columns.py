@@ -87,7 +87,7 @@ def clipped(text: str) -> SafeString:
 
 
 def lines(items: Iterable[object]) -> SafeString:
-    return format_html_join(format_html("<br>"), "{}", ((item,) for item in items))
+    return format_html_join(SafeString("<br>"), "{}", ((item,) for item in items))
 
 
 def page_link(page: str, row_id: UUID, shown: object) -> SafeString:

@@ -120,9 +120,7 @@ def test_publishing_survives_a_sick_redis(stack: Stack, receive: Callable[[Scrip
         stack.redis_server.stop()
     for number in range(3):
         began = time.monotonic()
-        status, _ = stack.call(
-            "POST", "/api/v2/events", {"type": "invoice.paid", "merchant": harm, "payload": number}
-        )
+        status, _ = stack.call("POST", "/api/v2/events", {"type": "invoice.paid", "merchant": harm, "payload": number})
         assert status == 202
         assert time.monotonic() - began < 3
     if harm == "frozen":
@@ -170,7 +168,8 @@ def test_dripping_receivers_do_not_slow_healthy_ones(stack: Stack, receive: Call
     assert time.monotonic() - began < 5
     wait_until(
         lambda: len(stack.sql("SELECT 1 FROM deliveries_attempt WHERE reason = 'response_timeout' LIMIT 300")) == 300,
-        seconds=30, what="300 timeouts",
+        seconds=30,
+        what="300 timeouts",
     )
     durations = [
         row[0] for row in stack.sql("SELECT total_ms FROM deliveries_attempt WHERE reason = 'response_timeout'")

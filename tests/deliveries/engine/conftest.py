@@ -25,8 +25,9 @@ class HandDrain:
     store: Store = field(default_factory=Store)
     lanes: dict[UUID, HeldLane] = field(default_factory=dict)
 
-    def turn(self, *, now: datetime, results: list[Result] | None = None, **options: Any) -> Plan:
-        options = {"returned": [], "free": 1000, "may_be_suspect": True, "is_claiming": True} | options
+    def turn(self, *, now: datetime, results: list[Result] | None = None, **changed: Any) -> Plan:
+        options: dict[str, Any] = {"returned": [], "free": 1000, "may_be_suspect": True, "is_claiming": True}
+        options |= changed
         plan = Turn(store=self.store, held=self.lanes, results=results or [], now=now, **options).take()
         for endpoint_id in plan.lost:
             self.lanes.pop(endpoint_id, None)

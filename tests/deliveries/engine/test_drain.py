@@ -110,9 +110,7 @@ def test_the_log_shows_what_was_sent_and_what_came_back(
     assert not LaneEntry.objects.exists()
 
 
-def test_unsigned_without_a_secret(
-    alice: Merchant, make_endpoint: Make, receive: Callable[[Script], Receiver]
-) -> None:
+def test_unsigned_without_a_secret(alice: Merchant, make_endpoint: Make, receive: Callable[[Script], Receiver]) -> None:
     receiver = receive(keep_alive())
     make_endpoint(alice, target=receiver.url())
     publish("invoice.paid", PAYLOAD, merchant="alice")

@@ -108,7 +108,12 @@ class TestClaiming:
         assert len(drain.turn(now=clock, free=0).picks) == 0
 
     def test_a_flood_waits_behind_itself(
-        self, endpoint: Endpoint, drain: HandDrain, publish_many: Make, make_merchant: Make, make_endpoint: Make,
+        self,
+        endpoint: Endpoint,
+        drain: HandDrain,
+        publish_many: Make,
+        make_merchant: Make,
+        make_endpoint: Make,
         clock: datetime,
     ) -> None:
         publish_many("alice", 50, now=clock)
@@ -130,7 +135,10 @@ class TestRecording:
         assert (delivery.status, delivery.attempts_made, delivery.attempts_counted) == ("delivered", 1, 1)
         assert (delivery.next_attempt_at, delivery.finished_at, delivery.last_status) == (None, clock, 200)
         assert (attempt.delivery_id, attempt.number, attempt.trigger, attempt.reason) == (
-            delivery.id, 1, "event", "delivered",
+            delivery.id,
+            1,
+            "event",
+            "delivered",
         )
         assert not LaneEntry.objects.exists()
         assert (lane.due_at, lane.lease_token, lane.in_flight) == (None, None, [])

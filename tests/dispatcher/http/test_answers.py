@@ -125,6 +125,12 @@ def test_compressed_bodies_stay_compressed(sender: Sender) -> None:
     assert (outcome.reason, outcome.body) == (Reason.DELIVERED, bomb[:16_384])
 
 
+def test_an_unasked_transfer_coding_is_trouble_in_the_body_only(sender: Sender) -> None:
+    answer = HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+    with Receiver(once(answer)) as receiver:
+        assert sender.send(receiver.url()).reason is Reason.DELIVERED
+
+
 @pytest.mark.parametrize("extra", [b"EXTRA", b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", OK + OK])
 def test_bytes_after_the_answer_are_nobodys_answer(sender: Sender, extra: bytes) -> None:
     with Receiver(keep_alive(OK + extra)) as receiver:

@@ -67,7 +67,6 @@ def test_the_end_before_the_request(sender: Sender, act: object) -> None:
         HEAD + b"Content-Length: many\r\n\r\n",
         HEAD + b"Content-Length: -1\r\n\r\n",
         HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-        HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     ],
 )
 def test_nonsense_instead_of_headers(sender: Sender, answer: bytes) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from dispatcher.addresses import AddressRules
 from dispatcher.http import Limits, UnknownClient, make_client
+from dispatcher.http.chunks import unchunk
 from dispatcher.http.curl import CurlClient
 from dispatcher.http.curl_errors import Failure, body_error_of, reason_of
 from dispatcher.http.headers import header_text
@@ -108,6 +109,24 @@ def test_breaks() -> None:
 )
 def test_header_text(lines: list[bytes], text: str) -> None:
     assert header_text(lines) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "content"),
+    [
+        (b"", b""),
+        (b"2\r\nok\r\n0\r\n\r\n", b"ok"),
+        (b"2;ext=1\r\nok\r\n3\r\n...\r\n0\r\nTrailer: x\r\n\r\nEXTRA", b"ok..."),
+        (b"A\r\n0123456789\r\n0\r\n\r\n", b"0123456789"),
+        (b"5\r\nhe", b"he"),
+        (b"2\r\nok\r\nzz\r\n", b"ok"),
+        (b"2\r\nok\r\n-5\r\nabc", b"ok"),
+        (b"2\nok\n0\n\n", b"ok"),
+        (b"2", b""),
+    ],
+)
+def test_unchunk(raw: bytes, content: bytes) -> None:
+    assert unchunk(raw) == content
 
 
 @pytest.mark.parametrize("make", [EpollPoller, SelectorPoller])
