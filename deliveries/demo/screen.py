@@ -30,25 +30,25 @@ class Figures:
     seen: Seen
     trouble: str = ""
 
-    def line(self) -> str:
-        """The live line."""
-        counts = {
-            "published": self.published.events,
-            "delivered": self.statuses.get("delivered", 0),
-            "verified": self.seen.verified,
-            "retried": self.seen.retried,
-            "failed": self.statuses.get("failed", 0),
-            "pending": self.statuses.get("pending", 0),
-        }
+    def line(self, *, is_last: bool = False) -> str:
+        """The live line. What should not happen is shown when it does, and in the last line."""
+        usual = [
+            f"published {self.published.events:,}",
+            f"delivered {self.statuses.get('delivered', 0):,}",
+            f"verified {self.seen.verified:,} ({self.seen.verified_after_retry:,} after a retry)",
+            f"retried {self.seen.retried:,}",
+            f"failed {self.statuses.get('failed', 0):,}",
+            f"pending {self.statuses.get('pending', 0):,}",
+        ]
         rare = {
             "held": self.statuses.get("held", 0),
             "unverified": self.seen.unverified,
             "bad signatures": self.seen.bad_signatures,
             "publish errors": self.published.errors,
         }
-        shown = counts | {name: count for name, count in rare.items() if count}
-        parts = [f"{name} {count:,}" for name, count in shown.items()]
-        return "  ".join([*parts, *_latency(self.seen), *filter(None, [self.trouble or self.published.trouble])])
+        shown = [f"{name} {count:,}" for name, count in rare.items() if count or is_last]
+        trouble = "" if is_last else self.trouble or self.published.trouble
+        return "  ".join(filter(None, [*usual, *shown, _latency(self.seen), trouble]))
 
     def summary(self) -> dict[str, Any]:
         return {
@@ -113,7 +113,7 @@ def _publish_example(key: str, *, url: str) -> str:
     return f"curl {url}/api/v2/events {headers} -d '{json.dumps(body)}'"
 
 
-def _latency(seen: Seen) -> list[str]:
+def _latency(seen: Seen) -> str:
     if seen.p50_ms is None or seen.p95_ms is None:
-        return []
-    return [f"p50 {seen.p50_ms:.0f} ms  p95 {seen.p95_ms:.0f} ms"]
+        return ""
+    return f"p50 {seen.p50_ms:.0f} ms  p95 {seen.p95_ms:.0f} ms"

@@ -109,8 +109,3 @@ def _wire(sending: Sending, target: Target) -> Wire:
         headers=tuple(sending.headers.items()),
         auth=Auth(sending.auth_type, sending.auth_name, sending.open_auth()),  # type: ignore[arg-type] # a constraint
     )
-
-
-def target_rules() -> TargetRules:
-    """The rules of this installation for the URLs it sends to."""
-    return TargetRules(allow_http=settings.ALLOW_HTTP_TARGETS, allowed_networks=tuple(settings.ALLOWED_TARGET_NETWORKS))

@@ -10,13 +10,14 @@ from django.conf import settings
 from deliveries.doorbell import bell
 from deliveries.engine.clock import Clock
 from deliveries.engine.drain import Drain, Engine
-from deliveries.engine.endpoints import EndpointCache, target_rules
+from deliveries.engine.endpoints import EndpointCache
 from deliveries.engine.sender import Sender
 from deliveries.engine.stopping import is_stopping
 from deliveries.engine.store import Store
 from dispatcher.addresses import AddressRules
 from dispatcher.http import make_client
 from dispatcher.http.door import Limits
+from subscriptions.services.endpoint_urls import target_rules
 
 logger = logging.getLogger(__name__)
 

@@ -82,9 +82,12 @@ class Store:
     def _fetch(self, sql: str, params: dict[str, Any]) -> list[Any]:
         return self._open.execute(sql, params, binary=True).fetchall()
 
-    def record(self, results: Sequence[Result]) -> set[UUID]:
-        """Write a group of results. Returns the endpoints whose lanes are still ours; what others hold is dropped."""
-        rows = self._fetch(statements.RECORD, _result_arrays(results) | {"token": self.token})
+    def record(self, results: Sequence[Result], *, lanes: Iterable[UUID]) -> set[UUID]:
+        """Write a group of results. Returns the endpoints whose lanes are still ours; what others hold is dropped.
+
+        `lanes` are all that the turn will touch: locked here, in order, they need not be waited for later.
+        """
+        rows = self._fetch(statements.RECORD, _result_arrays(results) | {"lanes": list(lanes), "token": self.token})
         return {endpoint_id for (endpoint_id,) in rows}
 
     def lock_lanes(self, touched: Iterable[UUID], *, limit: int, may_be_suspect: bool, now: datetime) -> list[LaneRow]:
@@ -158,7 +161,6 @@ def _result_arrays(results: Sequence[Result]) -> dict[str, Any]:
     outcomes = [result.outcome for result in results]
     phases = [outcome.phases for outcome in outcomes]
     return {
-        "lanes": list({result.pick.endpoint_id for result in results}),
         "endpoint_ids": [result.pick.endpoint_id for result in results],
         "delivery_ids": [result.pick.delivery_id for result in results],
         "attempt_ids": [result.attempt_id for result in results],

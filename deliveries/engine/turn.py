@@ -52,7 +52,7 @@ class Turn:
         touched = {result.pick.endpoint_id for result in self.results} | {pick.endpoint_id for pick in self.returned}
         with self.store.turn():
             if self.results:
-                self.store.record(self.results)
+                self.store.record(self.results, lanes=touched)
             limit = min(LANES_A_TURN, max(0, self.free)) if self.is_claiming else 0
             rows = self.store.lock_lanes(touched, limit=limit, may_be_suspect=self.may_be_suspect, now=self.now)
             self._interrupt_strays(rows)

@@ -109,9 +109,16 @@ def publish(
     `payload` is JSON text as `bytes`, sent exactly so, or any value that `json.dumps` takes. Raises Invalid, Conflict
     or TooLarge, and then nothing is stored.
     """
-    text = payload if isinstance(payload, bytes) else json.dumps(payload, ensure_ascii=False).encode()
+    text = payload if isinstance(payload, bytes) else _json_text(payload)
     event = NewEvent(type, text, merchant, account, id, occurred_at, idempotency_key)
     return publish_batch([event], scope=PYTHON_SCOPE, now=now or datetime.now(UTC))[0]
+
+
+def _json_text(payload: object) -> bytes:
+    try:
+        return json.dumps(payload, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Invalid(FieldError("/payload", "lone_surrogate", "The payload holds half of a character.")) from None
 
 
 def publish_batch(

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from deliveries.engine.endpoints import EndpointCache, target_rules
+from deliveries.engine.endpoints import EndpointCache
 from deliveries.engine.sender import Sender
 from deliveries.engine.values import Pick, Result
 from deliveries.models import Attempt, Delivery, Event, LaneEntry
@@ -26,6 +26,7 @@ from subscriptions.errors import FieldError, Invalid
 from subscriptions.models import Endpoint, EventType
 from subscriptions.selectors import event_types
 from subscriptions.services import audit
+from subscriptions.services.endpoint_urls import target_rules
 
 TAKEN_OVER_AFTER = timedelta(seconds=60)
 # Longer than any attempt may take. A process that dies with the request in the air leaves a delivery that a drain then

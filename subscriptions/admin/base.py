@@ -78,8 +78,8 @@ class SignetAdmin(ModelAdmin[M]):
         search_term: str,
     ) -> tuple[QuerySet[M], bool]:
         term = search_term.strip()
-        if not term or "\0" in term:
-            return (queryset.none() if term else queryset), False
+        if not term:
+            return queryset, False
         match read_id(term):
             case (prefix, row_id) if prefix in self.id_columns:
                 return queryset.filter(**{self.id_columns[prefix]: row_id}), False

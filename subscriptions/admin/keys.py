@@ -97,7 +97,10 @@ class ApiKeyAdmin(ServiceAdmin[ApiKey]):
         return rows.filter(Q(prefix=term) | Q(merchant__reference=term) | Q(name__icontains=term))
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:  # noqa: ARG002
-        """Shows the key in this very answer: a message would lie in a cookie or in the session until it is read."""
+        """Shows the key in this very answer: a message would lie in a cookie or in the session until it is read.
+
+        Browsers keep no page of the admin: Django answers all of them with `no-store`.
+        """
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -106,9 +109,7 @@ class ApiKeyAdmin(ServiceAdmin[ApiKey]):
             "key": obj,
             "text": obj.text,  # type: ignore[attr-defined] # set by ApiKeyForm
         }
-        return TemplateResponse(
-            request, "subscriptions/admin/key_made.html", context, headers={"Cache-Control": "no-store"}
-        )
+        return TemplateResponse(request, "subscriptions/admin/key_made.html", context)
 
     @admin.action(description="Revoke", permissions=["revoke"])
     def revoke(self, request: HttpRequest, rows: QuerySet[ApiKey]) -> HttpResponse | None:

@@ -67,8 +67,6 @@ class LogAdmin(ReadOnlyAdmin[M]):
 
     def find(self, term: str) -> Found | None:
         """None when nothing can match."""
-        if "\0" in term:
-            return None
         match read_id(term):
             case (prefix, row_id):
                 return self.find_id(prefix, row_id, term)

@@ -20,7 +20,7 @@ class Merchant(models.Model):
     kind = models.CharField(max_length=16, choices=Kind, default=Kind.MERCHANT)
     parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
     name = models.CharField(max_length=255)
-    reference = models.CharField(  # noqa: DJ001 - null is none; the constraint below refuses the empty text
+    reference = models.CharField(
         max_length=REFERENCE_LENGTH, null=True, blank=True, help_text="The provider's own name for this merchant."
     )
     created_at = models.DateTimeField()

@@ -21,7 +21,7 @@ def check_url(value: Any) -> Target:
     if not isinstance(value, str):
         raise wrong("wrong_type", "This must be a text.")
     try:
-        target = parse_target(value, rules=_rules())
+        target = parse_target(value, rules=target_rules())
     except InvalidUrl as trouble:
         raise wrong(str(trouble.code), str(trouble)) from None
     if _resolves_to_refused(target):
@@ -32,7 +32,7 @@ def check_url(value: Any) -> Target:
 def is_same_place(url: str, target: Target) -> bool:
     """Whether what may see a credential of `url` is who would see it at `target`: same scheme, host and port."""
     try:
-        old = parse_target(url, rules=_rules())
+        old = parse_target(url, rules=target_rules())
     except InvalidUrl:
         return False
     return (old.scheme, old.host, old.port) == (target.scheme, target.host, target.port)
@@ -45,7 +45,8 @@ def _resolves_to_refused(target: Target) -> bool:
     return answer is not None and answer.reason is Reason.BLOCKED_ADDRESS
 
 
-def _rules() -> TargetRules:
+def target_rules() -> TargetRules:
+    """The rules of this installation, the same when an endpoint is registered and when it is sent to."""
     return _target_rules(
         bool(settings.ALLOW_HTTP_TARGETS),
         frozenset(settings.ALLOWED_HOSTS),

@@ -9,13 +9,14 @@ import redis
 from django.db import connection
 
 from config import plans
-from deliveries.engine.endpoints import EndpointCache, Sendable, target_rules
+from deliveries.engine.endpoints import EndpointCache, Sendable
 from deliveries.models import Delivery
 from dispatcher.http.curl_transfer import SWITCHED_OFF
 from dispatcher.ids import Prefix, new_id, show
 from dispatcher.outcomes import Outcome
 from dispatcher.profiles.frame import Message
 from subscriptions.models import Endpoint
+from subscriptions.services.endpoint_urls import target_rules
 from tests.bench import ledger, naive, world
 from tests.bench.bare_curl import Job
 from tests.bench.processes import Process, ProcessFailed, module

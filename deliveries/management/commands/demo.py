@@ -55,7 +55,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(session.figures().summary()))
         else:
-            screen.say(f"demo ended: {session.figures().line()}")
+            screen.say(f"demo ended: {session.figures().line(is_last=True)}")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> Never:

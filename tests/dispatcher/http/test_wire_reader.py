@@ -40,10 +40,8 @@ def test_a_line_is_cut_at_the_limit() -> None:
 
 def test_reads_no_more_than_asked() -> None:
     made = reader(b"abc", b"def")
-    assert made.read(2) == b"ab"
-    assert made.has_leftover
-    assert made.read1(10) == b"c"
-    assert not made.has_leftover
+    assert (made.read(2), made.has_leftover) == (b"ab", True)
+    assert (made.read1(10), made.has_leftover) == (b"c", False)
     assert made.read1(2) == b"de"
     target = bytearray(4)
     assert made.readinto(memoryview(target)) == 1

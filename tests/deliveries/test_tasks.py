@@ -1,0 +1,53 @@
+"""The Celery tasks: each makes one call into the app."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from kombu.serialization import dumps, loads
+
+from deliveries import tasks
+from deliveries.models import Delivery, Event, Lane
+from subscriptions.models import Merchant
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def alice(make_merchant: Make, make_type: Make) -> Merchant:
+    make_type("invoice.paid")
+    merchant: Merchant = make_merchant("alice")
+    return merchant
+
+
+def over_the_wire(*args: Any, **kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments as a worker gets them."""
+    content_type, encoding, data = dumps([args, kwargs], serializer="json")
+    received = loads(data, content_type, encoding)
+    return received[0], received[1]
+
+
+def test_publish_from_any_producer(alice: Merchant, make_endpoint: Make) -> None:
+    make_endpoint(alice)
+    exact = b'{"b":1.10,"a":  [1e2]}'
+    args, kwargs = over_the_wire("invoice.paid", exact, merchant="alice", occurred_at="2026-01-31T12:00:00Z")
+    tasks.publish(*args, **kwargs)
+    event = Event.objects.get()
+    assert bytes(event.payload) == exact
+    assert event.occurred_at.isoformat() == "2026-01-31T12:00:00+00:00"
+    assert Delivery.objects.count() == 1
+
+
+def test_publish_takes_any_json_value(alice: Merchant) -> None:
+    args, kwargs = over_the_wire("invoice.paid", "just a text", merchant="alice")
+    tasks.publish(*args, **kwargs)
+    assert bytes(Event.objects.get().payload) == b'"just a text"'
+
+
+def test_settle_wakes_the_lane(alice: Merchant, make_endpoint: Make) -> None:
+    endpoint = make_endpoint(alice)
+    Lane.objects.create(endpoint_id=endpoint.id)
+    tasks.settle_endpoints([str(endpoint.id)])
+    assert Lane.objects.get().due_at is not None
