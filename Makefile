@@ -30,8 +30,8 @@ acceptance: setup ## only the tests with real processes
 check: setup ## style, types, import rules, migrations, deployment checks
 	@cd '$(ROOT)' && PATH="$$PWD/.venv/bin:$$PATH" .ci/check
 
-bench: setup ## the benchmarks, as a table
-	@cd '$(ROOT)' && DEBUG="$${DEBUG:-true}" exec $(PYTHON) manage.py bench $(ARGS)
+bench: setup ## the benchmarks, as a table; ARGS='drain --quick' for a part
+	@cd '$(ROOT)' && exec $(PYTHON) -m tests.bench $(ARGS)
 
 clean: ## remove .venv, caches and the embedded services with their data; YES=1 does not ask
 	@cd '$(ROOT)' && YES='$(YES)' .ci/clean

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -45,10 +44,11 @@ class DeliveryAdmin(LogAdmin[Delivery]):
     fields = (
         ("state", "last"),
         ("event", "event_type"),
-        ("endpoint", "merchant"),
-        ("account", "tries"),
+        "endpoint",
+        ("merchant", "account"),
+        ("tries", "next_at"),
         ("created", "last_at"),
-        ("next_at", "finished"),
+        "finished",
     )
     list_display = ("link", "created", "state", "last", "attempts_made", "event_type", "endpoint", "merchant")
     list_display_links = None
@@ -100,15 +100,13 @@ class DeliveryAdmin(LogAdmin[Delivery]):
 
     @admin.action(description="Resend", permissions=["resend"])
     def resend(self, request: HttpRequest, rows: QuerySet[Delivery]) -> HttpResponse | None:
-        """Only what was ticked: never all that a filter finds, for nobody has counted it."""
         now, actor = timezone.now(), actor_of(request)
 
         def send(delivery: Delivery) -> None:
             event = show(Prefix.EVENT, delivery.event_id)
             replay.resend(event=event, owner_id=None, endpoint_id=delivery.endpoint_id, actor=actor, now=now)
 
-        ticked = rows.filter(pk__in=request.POST.getlist(ACTION_CHECKBOX_NAME))
-        self.do_each(request, ticked, send, done="due now")
+        self.do_each(request, self.ticked(request, rows), send, done="due now")
         return self.after_action(request)
 
     @admin.display(description="Delivery")

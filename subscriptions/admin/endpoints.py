@@ -133,7 +133,7 @@ class EndpointAdmin(ServiceAdmin[Endpoint]):
         now, actor = timezone.now(), actor_of(request)
         self.do_each(
             request,
-            rows.filter(is_active=False),
+            self.ticked(request, rows).filter(is_active=False),
             lambda row: endpoints.enable(merchant=row.owner, endpoint_id=row.id, now=now, actor=actor),
             done="enabled. What is held stays held until it is released",
         )
@@ -142,6 +142,7 @@ class EndpointAdmin(ServiceAdmin[Endpoint]):
     @admin.action(description="Disable…", permissions=["change"])
     def disable(self, request: HttpRequest, rows: QuerySet[Endpoint]) -> HttpResponse | None:
         """First asks for the reason, then does it."""
+        rows = self.ticked(request, rows)
         form = ReasonForm(request.POST if "reason" in request.POST else None)
         if not form.is_valid():
             text = "Their events are held from now on and can be sent once they are enabled again."

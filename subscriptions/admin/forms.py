@@ -92,7 +92,7 @@ class MerchantWidget(ForeignKeyRawIdWidget):
     """A text beside a magnifying glass that opens the list of merchants."""
 
     def __init__(self) -> None:
-        super().__init__(Account._meta.get_field("merchant").remote_field, admin.site)  # noqa: SLF001 - documented by Django
+        super().__init__(Account._meta.get_field("merchant").remote_field, admin.site)
 
     def label_and_url_for_value(self, value: Any) -> tuple[str, str]:
         merchant = _find(str(value))

@@ -116,7 +116,7 @@ class ApiKeyAdmin(ServiceAdmin[ApiKey]):
         now, actor = timezone.now(), actor_of(request)
         self.do_each(
             request,
-            rows,
+            self.ticked(request, rows),
             lambda key: keys.revoke(key_id=key.id, merchant=key.merchant, now=now, actor=actor),
             done="revoked",
         )

@@ -1,7 +1,7 @@
 """Everything that happens to endpoints: made, changed, switched off and on, deleted."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -29,7 +29,7 @@ class Made:
     """A new endpoint; `generated` is its secret where the caller left the choice to us, and is shown this once."""
 
     endpoint: Endpoint
-    generated: str | None
+    generated: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -35,7 +35,7 @@ class NewKey:
     """A key just made; `text` exists nowhere else and cannot be shown again."""
 
     row: ApiKey
-    text: str
+    text: str = field(repr=False)
 
 
 _KEY_NAMES = [field.attname for field in ApiKey._meta.concrete_fields]

@@ -1,7 +1,7 @@
 """Everything that happens to signing secrets. The endpoint's row is locked first, so that changes of them queue up."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -22,7 +22,7 @@ MOST_LIVE = 10
 @dataclass(frozen=True, slots=True)
 class Revealed:
     row: SigningSecret
-    text: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Rotated:
     """`previous_expires_at` is None where nothing signed before."""
 
     row: SigningSecret
-    text: str
+    text: str = field(repr=False)
     previous_expires_at: datetime | None
 
 

@@ -9,7 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+import redis
+
 from config.embedded.errors import EmbeddedError
+from tests.bench import documents
 from tests.bench.load import LoadFailed
 from tests.bench.processes import ProcessFailed
 from tests.bench.report import Report, describe_machine
@@ -34,18 +37,16 @@ def main() -> None:
         sys.exit(f"the bench broke: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
-    print(report.plain())
-    print()
-    print(report.markdown())
+    _say(report.plain(), "", report.markdown())
     if options.write:
-        from tests.bench.documents import write
-
-        write(report)
+        sys.exit("\n".join(documents.write(report.markdown())) or 0)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *NAMES], metavar="name", help=f"of {', '.join(NAMES)}; all by default")
+    parser.add_argument(
+        "names", nargs="*", choices=[[], *NAMES], metavar="name", help=f"of {', '.join(NAMES)}; all by default"
+    )
     parser.add_argument("--runs", type=int, default=0, help="measured runs of each bench (5; 1 with --quick)")
     parser.add_argument("--quick", action="store_true", help="one small run of each: shows that it works, no more")
     parser.add_argument("--write", action="store_true", help="write docs/performance.md and the table in README.md")
@@ -78,12 +79,15 @@ def _run(stage: Stage, sizes: Sizes, names: tuple[str, ...]) -> Report:
 def _timed(name: str, bench: Callable[[], T]) -> T:
     began = time.monotonic()
     found = bench()
-    print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
     return found
 
 
+def _say(*lines: str) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
 def _machine(stage: Stage) -> str:
-    import redis
     from django.db import connection
 
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Drain: waiting deliveries through real worker processes to kept-alive receivers, from the first ring to the last row."""
+"""Drain: waiting deliveries through real workers to kept-alive receivers, from the first ring to the last row."""
 
 import time
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db import connection
 
 from config import plans
+from config.children import Plan
 from deliveries.doorbell import bell
 from tests.bench import ledger, rivals, world
 from tests.bench.processes import Process, ProcessFailed
@@ -66,12 +67,12 @@ def rows_without_http(stage: Stage, sizes: Sizes) -> dict[int, Figure]:
     return found
 
 
-def drain_plan(stage: Stage, *, app: str = "config") -> plans.Plan:
+def drain_plan(stage: Stage, *, app: str = "config") -> Plan:
     """The drain node as `manage.py serve` starts it; `app` may put another Celery app in its place."""
     site = plans.Site(HOST, free_port(), DRAINS, stage.directory, {})
     (plan,) = [plan for plan in plans.platform(site) if plan.name == "drain"]
     command = tuple(app if part == "config" else part for part in plan.command)
-    return plans.Plan(plan.name, command, plan.environment, plan.ready_file, is_worker=True)
+    return Plan(plan.name, command, plan.environment, plan.ready_file, is_worker=True)
 
 
 def _begin(stage: Stage, report: Report) -> Receiver:

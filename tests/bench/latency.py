@@ -59,9 +59,7 @@ def _start_platform(stage: Stage, site: plans.Site) -> Process:
 
 def _requests(sizes: Sizes, key: str) -> list[bytes]:
     most = max(WARM_UP, *(count for _, count in sizes.latency))
-    return [
-        post(EVENTS, event(number, merchants=sizes.latency_receivers), key=key) for number in range(most)
-    ]
+    return [post(EVENTS, event(number, merchants=sizes.latency_receivers), key=key) for number in range(most)]
 
 
 def _run(load: Load, receiver: Receiver, worker: Process, requests: Sequence[bytes], *, rate: float) -> Run:

@@ -21,7 +21,7 @@ class LoadFailed(Exception):
 
 @dataclass(slots=True)
 class Answer:
-    """What came back for one request. Times are in nanoseconds of the monotonic clock; `due_at` is when it should leave."""
+    """What came back for one request. `due_at` is when it should have left; nanoseconds of the monotonic clock."""
 
     number: int
     due_at: int

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from config import plans
+from config.children import Plan
 from config.supervisor import probe
 from tests.bench import ledger, world
 from tests.bench.load import Load, LoadFailed, post
@@ -47,7 +48,7 @@ def start_web(stage: Stage, site: plans.Site, *, app: str = "") -> Process:
     """The web process as `manage.py serve` starts it; `app` may put another WSGI application in its place."""
     (plan,) = [plan for plan in plans.platform(site) if plan.name == "web"]
     command = (*plan.command[:-1], app) if app else plan.command
-    web = stage.processes.start_plan(plans.Plan(plan.name, command, plan.environment))
+    web = stage.processes.start_plan(Plan(plan.name, command, plan.environment))
     deadline = time.monotonic() + READY_S
     while not (_answers(site.port) if app else probe(HOST, site.port)):
         web.check()
@@ -66,7 +67,11 @@ def event(number: int, *, merchants: int) -> bytes:
 
 def batch(number: int, sizes: Sizes) -> bytes:
     first = number * sizes.batch_events
-    return b'{"events":[' + b",".join(event(first + n, merchants=sizes.endpoints) for n in range(sizes.batch_events)) + b"]}"
+    return (
+        b'{"events":['
+        + b",".join(event(first + n, merchants=sizes.endpoints) for n in range(sizes.batch_events))
+        + b"]}"
+    )
 
 
 def _bare(stage: Stage, requests: Sequence[bytes], sizes: Sizes) -> Figure:

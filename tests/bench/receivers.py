@@ -1,6 +1,7 @@
 """Who receives in a bench: nginx where there is one, else the sink of this package."""
 
 import http.client
+import resource
 import shutil
 import socket
 from dataclasses import dataclass, field
@@ -93,8 +94,6 @@ def _start_sink(stage: Stage, name: str, *options: str) -> Receiver:
 
 
 def _start_nginx(stage: Stage, program: str) -> Receiver:
-    import resource
-
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     # nginx changes to an ordinary user when root starts it; its temporary directories must be open to that one.
     home = Path(mkdtemp(prefix="nginx-", dir=stage.directory))
@@ -102,7 +101,9 @@ def _start_nginx(stage: Stage, program: str) -> Receiver:
     port = free_port()
     config = home / "nginx.conf"
     config.write_text(NGINX.format(home=home, port=port, files=files, connections=files - 64))
-    process = stage.processes.start("nginx", [program, "-p", str(home), "-c", str(config), "-e", str(home / "start.log")])
+    process = stage.processes.start(
+        "nginx", [program, "-p", str(home), "-c", str(config), "-e", str(home / "start.log")]
+    )
     stage.processes.wait_for(process, home / "nginx.pid")
     return Receiver("nginx", port, process)
 

@@ -1,5 +1,7 @@
 """Figures, marks and the table that they end up in."""
+# ruff: noqa: RUF001 - typographic signs belong in a table
 
+import os
 import platform
 import statistics
 from collections.abc import Sequence
@@ -53,11 +55,16 @@ class Report:
     def plain(self) -> str:
         lines = [HEADINGS, *(row.cells() for row in self.rows)]
         widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
-        text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+        text = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        ]
         return "\n".join([text[0], "  ".join("-" * width for width in widths), *text[1:], "", self.footer()])
 
     def markdown(self) -> str:
-        lines = [f"| {' | '.join(cells)} |" for cells in (HEADINGS, ("---",) * len(HEADINGS), *(r.cells() for r in self.rows))]
+        lines = [
+            f"| {' | '.join(cells)} |"
+            for cells in (HEADINGS, ("---",) * len(HEADINGS), *(r.cells() for r in self.rows))
+        ]
         return "\n".join([*lines, "", self.footer()])
 
     def footer(self) -> str:
@@ -107,8 +114,6 @@ def _processor() -> str:
 
 
 def _cores() -> int:
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -4,14 +4,18 @@ import base64
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+import redis
+
 from config.embedded.services import Services
-from tests.bench.processes import Processes, module
+from tests.bench.processes import Processes
 from tests.services import FOREIGN
 
 DIRECTORY_PREFIX = "signet-bench-"
@@ -40,8 +44,6 @@ class Stage:
 
     def reset(self) -> None:
         """A fresh database, an empty Redis. Nothing of a former bench may be running."""
-        import redis
-
         _leave_database()
         self._admin(
             f"DROP DATABASE {self._database} WITH (FORCE)",
@@ -56,8 +58,6 @@ class Stage:
         return self.environment["DATABASE_URL"].partition("?")[0].rpartition("/")[2]
 
     def _admin(self, *statements: str) -> None:
-        import psycopg
-
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement.encode())
@@ -76,7 +76,7 @@ def open_stage() -> Iterator[Stage]:
         environment = _environment(directory, urls.database_url, urls.redis_url)
         processes = Processes(directory, environment)
         try:
-            processes.run("migrate", [*module("manage")[:1], "manage.py", "migrate", "-v0"], timeout_s=MIGRATE_S)
+            processes.run("migrate", [sys.executable, "manage.py", "migrate", "-v0"], timeout_s=MIGRATE_S)
             _set_up_django(environment)
             yield Stage(directory, processes, environment, _admin_url(urls.database_url))
         finally:

@@ -1,6 +1,5 @@
 """The admin of the ledger: nobody changes it, nothing in it does anything, and no list counts or skips through it."""
 
-import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,16 +14,11 @@ from django.db.models.expressions import RawSQL
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from hypothesis import given
-from hypothesis import strategies as st
 
-from deliveries.admin.bodies import pretty, read_body
 from deliveries.admin.deliveries import DeliveryAdmin
-from deliveries.admin.reasons import WORDS
 from deliveries.models import Attempt, Delivery, Event, IdempotencyKey, Lane, LaneEntry
 from deliveries.services import NewEvent, publish_batch
 from dispatcher.ids import Prefix, new_id, show
-from dispatcher.outcomes import Reason
 from subscriptions.admin.logs import Found, first_id
 from subscriptions.models import AuditEntry, Endpoint, Merchant
 
@@ -360,30 +354,6 @@ class TestResend:
         assert not AuditEntry.objects.exists()
         clerk.user_permissions.set(Permission.objects.filter(codename__in=["view_delivery", "change_delivery"]))
         assert 'value="resend"' in client.get(page(delivery)).content.decode()
-
-
-class TestBodies:
-    @given(
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.text(),
-            lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-            max_leaves=20,
-        ).filter(lambda value: isinstance(value, list | dict))
-    )
-    def test_layout_changes_nothing_but_spaces(self, value: Any) -> None:
-        assert pretty(json.dumps(value)) == json.dumps(value, indent=2)
-
-    @pytest.mark.parametrize("text", ["", "OK", '"a"', "]", "[", "[" * 65 + "]" * 65])
-    def test_what_is_no_json_object_or_array_stays_as_it_is(self, text: str) -> None:
-        assert pretty(text) is None
-
-    def test_a_text_that_was_cut_in_a_character_is_still_a_text(self) -> None:
-        assert read_body("añ".encode()[:-1]).text == "a"
-        assert read_body(b"a\xff").is_binary
-        assert read_body(None).size == 0
-
-    def test_every_reason_has_its_words(self) -> None:
-        assert set(WORDS) == set(Reason)
 
 
 def _values(row: Any) -> dict[str, Any]:
