@@ -29,5 +29,7 @@ def logging_config(level: str) -> dict[str, Any]:
             "celery.worker.strategy": {"level": "WARNING"},
             "celery.beat": {"level": "WARNING"},
             "django.request": {"level": "ERROR"},
+            # Anybody can send a wrong Host; the answer says so, and a traceback for each would fill the disk.
+            "django.security.DisallowedHost": {"level": "CRITICAL"},
         },
     }

@@ -31,14 +31,21 @@ SILENCE_S = 1.0
 IMPATIENT = {"socket_timeout": REDIS_TIMEOUT_S, "socket_connect_timeout": REDIS_TIMEOUT_S, "max_retries": 0}
 
 MARK_DUE = """
-WITH due AS MATERIALIZED (
+WITH lane AS MATERIALIZED (
     -- Locked in one order everywhere, so that publishers and drains cannot deadlock.
-    SELECT endpoint_id FROM deliveries_lane
-    WHERE endpoint_id = ANY (%s) AND (due_at IS NULL OR due_at > GREATEST(clock_timestamp(), not_before))
+    SELECT endpoint_id, due_at, not_before FROM deliveries_lane
+    WHERE endpoint_id = ANY (%s) AND (
+        due_at IS NULL OR due_at > GREATEST(clock_timestamp(), not_before)
+        -- It looks due, but a turn has locked it, which may have read the entries too early to see ours and be about to
+        -- say that nothing is due: wait for it and look again. Where nobody has a lock, no mark is needed: whoever
+        -- locks the lane from now on reads its entries after that.
+        OR xmax <> 0
+    )
     ORDER BY endpoint_id FOR NO KEY UPDATE
 )
-UPDATE deliveries_lane l SET due_at = GREATEST(clock_timestamp(), not_before)
-FROM due WHERE l.endpoint_id = due.endpoint_id
+UPDATE deliveries_lane l SET due_at = GREATEST(clock_timestamp(), lane.not_before)
+FROM lane WHERE l.endpoint_id = lane.endpoint_id
+AND (lane.due_at IS NULL OR lane.due_at > GREATEST(clock_timestamp(), lane.not_before))
 """
 
 

@@ -5,7 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from celery import shared_task
-from celery.signals import worker_shutting_down
+from celery.signals import task_prerun, worker_shutting_down
+from django.db import close_old_connections
 
 from deliveries import doorbell
 from deliveries.engine import process, stopping
@@ -45,6 +46,13 @@ def publish(type: str, payload: Any, **options: Any) -> None:  # noqa: A002 - th
 
 def _endpoint_id(text: str) -> UUID:
     return parse(Prefix.ENDPOINT, text) if text.startswith(Prefix.ENDPOINT.value) else UUID(text)
+
+
+@task_prerun.connect
+def _drop_broken_connection(**_: Any) -> None:
+    """Celery keeps a connection for CELERY_DB_REUSE_MAX tasks, also a broken one: after a restart of Postgres each of
+    them would fail."""
+    close_old_connections()
 
 
 @worker_shutting_down.connect

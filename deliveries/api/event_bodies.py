@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from deliveries.services import NewEvent
+from deliveries.services.publish_checks import BATCH_EVENTS
 from subscriptions.api import bodies
 from subscriptions.errors import FieldError, Invalid
 from subscriptions.services import shapes
@@ -111,7 +112,11 @@ def _batch_faults(value: Any) -> list[FieldError]:
     events = value.get("events", [])
     if not isinstance(events, list):
         return [*faults, FieldError("/events", "wrong_type", "This must be a list.")]
+    if len(events) > BATCH_EVENTS:
+        return [*faults, FieldError("/events", "wrong_length", f"A batch holds 1 to {BATCH_EVENTS} events.")]
     for position, event in enumerate(events):
+        if len(faults) >= shapes.MOST_FAULTS:
+            break
         found = _event_faults(event, _BATCHED_EVENT)
         faults += [replace(fault, pointer=f"/events/{position}{fault.pointer}") for fault in found]
     return faults

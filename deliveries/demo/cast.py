@@ -1,4 +1,4 @@
-"""Who takes part in the demo: companies with their accounts and cards, and the endpoints they have registered."""
+"""Who takes part in the demo: merchants with their accounts and cards, and the endpoints they have registered."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 ACCOUNTS = 2
 CARDS = 4
-# A company's: enough to filter by, few enough to know them again in the log.
+# A merchant's: enough to filter by, few enough to know them again in the log.
 
 TROUBLED_SCHEDULE_S = [2, 4, 8, 15]
 # Short, so that a failure, its retries and their success are all seen within a minute.
@@ -21,7 +21,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
+class PlannedMerchant:
     """A merchant, or the portfolio or reseller above some. Only merchants have accounts."""
 
     reference: str
@@ -51,10 +51,10 @@ class Company:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class PlannedEndpoint:
     """An endpoint of the demo, found again by its owner and its path at the receiver. None: every type of event."""
 
-    company: str
+    owner: str
     path: str
     description: str
     event_types: tuple[str, ...] | None = None
@@ -63,43 +63,43 @@ class Desk:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-COMPANIES = (
-    Company("demo-halyard", "Halyard Payments", kind="reseller"),
-    Company("demo-quayside", "Quayside Retail", kind="portfolio", parent="demo-halyard"),
-    Company("demo-bramble", "Bramble & Oak Coffee", parent="demo-quayside", country="IE", initials="BR"),
-    Company("demo-linden", "Linden Bicycles", parent="demo-quayside", country="DE", initials="LI"),
-    Company("demo-saltmarsh", "Saltmarsh Books", parent="demo-quayside", country="NL", initials="SM"),
-    Company("demo-corvid", "Corvid Studio", parent="demo-halyard", currency="PLN", country="PL", initials="CO"),
+HIERARCHY = (
+    PlannedMerchant("demo-halyard", "Halyard Payments", kind="reseller"),
+    PlannedMerchant("demo-quayside", "Quayside Retail", kind="portfolio", parent="demo-halyard"),
+    PlannedMerchant("demo-bramble", "Bramble & Oak Coffee", parent="demo-quayside", country="IE", initials="BR"),
+    PlannedMerchant("demo-linden", "Linden Bicycles", parent="demo-quayside", country="DE", initials="LI"),
+    PlannedMerchant("demo-saltmarsh", "Saltmarsh Books", parent="demo-quayside", country="NL", initials="SM"),
+    PlannedMerchant("demo-corvid", "Corvid Studio", parent="demo-halyard", currency="PLN", country="PL", initials="CO"),
 )
 # Parents before their children.
-MERCHANTS = tuple(company for company in COMPANIES if company.kind == "merchant")
+MERCHANTS = tuple(merchant for merchant in HIERARCHY if merchant.kind == "merchant")
 
-DESKS = (
-    Desk("demo-bramble", "/bramble/everything", "Everything that concerns us", is_primary=True),
-    Desk(
+ENDPOINTS = (
+    PlannedEndpoint("demo-bramble", "/bramble/everything", "Everything that concerns us", is_primary=True),
+    PlannedEndpoint(
         "demo-bramble",
         "/bramble/ledger",
         "Bookkeeping: one at a time and in order",
         ("account_transaction", "account_topup"),
         fields={"ordered": True},
     ),
-    Desk("demo-linden", "/linden/cards", "Fleet cards", ("card_transaction", "card_state")),
-    Desk("demo-linden", "/linden/billing", "Billing", ("invoice.*",)),
-    Desk(
+    PlannedEndpoint("demo-linden", "/linden/cards", "Fleet cards", ("card_transaction", "card_state")),
+    PlannedEndpoint("demo-linden", "/linden/billing", "Billing", ("invoice.*",)),
+    PlannedEndpoint(
         "demo-saltmarsh",
         "/saltmarsh/shop",
         "Web shop; its server fails now and then",
         is_troubled=True,
         fields={"retry_schedule": TROUBLED_SCHEDULE_S},
     ),
-    Desk("demo-corvid", "/corvid/payments", "Payments", ("card_transaction", "invoice.paid")),
-    Desk(
+    PlannedEndpoint("demo-corvid", "/corvid/payments", "Payments", ("card_transaction", "invoice.paid")),
+    PlannedEndpoint(
         "demo-quayside",
         "/quayside/portfolio",
         "All events of the portfolio's merchants",
         fields={"headers": {"X-Environment": "demo"}},
     ),
-    Desk("demo-halyard", "/halyard/risk", "Risk desk", ("invoice.payment_failed", "card_state")),
+    PlannedEndpoint("demo-halyard", "/halyard/risk", "Risk desk", ("invoice.payment_failed", "card_state")),
 )
 SHOWN_MERCHANT = "demo-bramble"
 # The one whose key is printed: it has a primary endpoint, so that every merchant route has something to show.

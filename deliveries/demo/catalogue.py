@@ -14,7 +14,7 @@ EXAMPLE_AT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class PlannedType:
     """One type of event. `weight` is its share of the stream."""
 
     name: str
@@ -29,8 +29,8 @@ class Kind:
         return self.make(Books(Random(self.name)), MERCHANTS[0], EXAMPLE_AT).payload  # noqa: S311 - sample data
 
 
-KINDS = (
-    Kind(
+TYPES = (
+    PlannedType(
         "card_transaction",
         "Cards",
         "A card was used: the transaction was authorised, declined, cleared or reversed. The payload is the "
@@ -39,7 +39,7 @@ KINDS = (
         Books.card_transaction,
         40,
     ),
-    Kind(
+    PlannedType(
         "card_state",
         "Cards",
         "A card changed its state: it was activated, blocked, unblocked or closed.",
@@ -47,7 +47,7 @@ KINDS = (
         Books.card_state,
         5,
     ),
-    Kind(
+    PlannedType(
         "account_transaction",
         "Accounts",
         "Money was booked on an account, with the balance that resulted.",
@@ -55,7 +55,7 @@ KINDS = (
         Books.account_transaction,
         20,
     ),
-    Kind(
+    PlannedType(
         "account_topup",
         "Accounts",
         "A top-up of an account was completed, is on its way, or failed.",
@@ -63,7 +63,7 @@ KINDS = (
         Books.account_topup,
         8,
     ),
-    Kind(
+    PlannedType(
         "invoice.created",
         "Invoices",
         "An invoice was issued to a customer and waits to be paid.",
@@ -71,7 +71,7 @@ KINDS = (
         Books.invoice_created,
         11,
     ),
-    Kind(
+    PlannedType(
         "invoice.paid",
         "Invoices",
         "An invoice was paid in full.",
@@ -79,7 +79,7 @@ KINDS = (
         Books.invoice_paid,
         9,
     ),
-    Kind(
+    PlannedType(
         "invoice.payment_failed",
         "Invoices",
         "A payment of an invoice failed. `failure.next_try_at` says when it is tried again, if it is.",
@@ -87,7 +87,7 @@ KINDS = (
         Books.invoice_payment_failed,
         5,
     ),
-    Kind(
+    PlannedType(
         "invoice.voided",
         "Invoices",
         "An invoice was voided and need not be paid any more.",

@@ -10,11 +10,11 @@ from typing import Any, TextIO
 from django.urls import reverse
 
 from deliveries.demo.access import Access
-from deliveries.demo.cast import DESKS, MERCHANTS, SHOWN_MERCHANT
-from deliveries.demo.desk_receiver import TROUBLED_PATHS, Seen
+from deliveries.demo.cast import ENDPOINTS, MERCHANTS, SHOWN_MERCHANT
+from deliveries.demo.receiving import TROUBLED_PATHS, Seen
 from deliveries.demo.stream import Published
 
-IN_PLACE_EVERY_S = 0.5
+IN_PLACE_EVERY_S = 1.0
 PLAIN_EVERY_S = 5.0
 # A pipe keeps every line: often enough to see it live, seldom enough to leave room for what others say.
 RULE = "-" * 78
@@ -88,11 +88,11 @@ def welcome(access: Access, *, url: str, receiver_url: str, rate: float) -> list
     login = f"login {access.login}, " + (
         f"password {access.password}" if access.password else "with the password you set"
     )
-    shown = next(company for company in MERCHANTS if company.reference == SHOWN_MERCHANT)
+    shown = next(merchant for merchant in MERCHANTS if merchant.reference == SHOWN_MERCHANT)
     troubled = ", ".join(sorted(TROUBLED_PATHS))
     return [
         RULE,
-        f"A demo card platform: {len(MERCHANTS)} merchants, {len(DESKS)} endpoints, {rate:g} events a second",
+        f"A demo card platform: {len(MERCHANTS)} merchants, {len(ENDPOINTS)} endpoints, {rate:g} events a second",
         f"  Admin         {url}{reverse('admin:index')}  ({login})",
         f"  API           {url}/api/v2/",
         f"  Provider key  {access.provider_key}",

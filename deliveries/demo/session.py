@@ -6,16 +6,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from deliveries.demo import access, world
-from deliveries.demo.desk_receiver import DeskReceiver, Tally
 from deliveries.demo.ledger import Ledger
+from deliveries.demo.receiving import DemoReceiver, Tally
 from deliveries.demo.screen import Figures, Screen, welcome
 from deliveries.demo.stream import Published, Stream
 
-LOOK_EVERY_S = 2.0
-# How old the platform's own figures are at most, and how long the receiver takes to notice a rotated secret.
+LOOK_EVERY_S = 1.0
+# Reads the platform's own figures and, so that a rotation is noticed, the secrets; both in a few milliseconds.
 WAIT_FOR_OTHER_S = 1.0
 STREAM_STOP_S = 1.0
 
@@ -36,17 +36,15 @@ class Session:
     def __init__(self, options: Options, screen: Screen) -> None:
         self._options = options
         self._screen = screen
-        self._started_at = datetime.now(UTC)
-        self._tally = Tally(since=self._started_at.timestamp())
-        self._ledger = Ledger(since=self._started_at)
+        self._begin(datetime.now(UTC))
         self._statuses: Mapping[str, int] = {}
         self._trouble = ""
-        self._looked_at = 0.0
         self._stream: Stream | None = None
 
     def run(self) -> None:
         """Build the world, receive, publish, tell. Raises Refusal when the world cannot be built."""
         self._wait_for_other()
+        self._begin(datetime.now(UTC))
         receiver = _listen(self._tally)
         try:
             self._open(receiver)
@@ -54,12 +52,17 @@ class Session:
         finally:
             if self._stream:
                 self._stream.stop(patience_s=STREAM_STOP_S)
-                self._look_once_more()
+            self._take_leave()
             receiver.end()
 
     def figures(self) -> Figures:
         published = self._stream.read() if self._stream else Published()
         return Figures(published, self._statuses, self._tally.read(now=time.time()), self._trouble)
+
+    def _begin(self, now: datetime) -> None:
+        """Count what is published from now on."""
+        self._tally = Tally(since=now.timestamp())
+        self._ledger = Ledger(since=now)
 
     def _wait_for_other(self) -> None:
         """Two demos on one database would pull the endpoints back and forth between their receivers."""
@@ -70,7 +73,7 @@ class Session:
                 is_told = True
             time.sleep(WAIT_FOR_OTHER_S)
 
-    def _open(self, receiver: DeskReceiver) -> None:
+    def _open(self, receiver: DemoReceiver) -> None:
         now = datetime.now(UTC)
         world.build(receiver_url=receiver.url, now=now)
         granted = access.grant(is_debug=self._options.is_debug, now=now)
@@ -80,36 +83,38 @@ class Session:
         self._stream = Stream(url=self._options.url, key=granted.provider_key, rate=self._options.rate)
         self._stream.start()
 
-    def _watch(self, receiver: DeskReceiver) -> None:
-        end_at = None if self._options.seconds is None else time.monotonic() + self._options.seconds
-        while end_at is None or time.monotonic() < end_at:
-            rest_s = self._screen.every_s if end_at is None else end_at - time.monotonic()
-            time.sleep(max(0.0, min(self._screen.every_s, rest_s)))
+    def _watch(self, receiver: DemoReceiver) -> None:
+        seconds = self._options.seconds
+        now = time.monotonic()
+        end_at, show_at = None if seconds is None else now + seconds, now + self._screen.every_s
+        while end_at is None or now < end_at:
+            time.sleep(LOOK_EVERY_S if end_at is None else min(LOOK_EVERY_S, end_at - now))
             self._look(receiver)
-            self._screen.show(self.figures())
+            now = time.monotonic()
+            if now >= show_at:
+                self._screen.show(self.figures())
+                show_at = now + self._screen.every_s - LOOK_EVERY_S / 2
 
-    def _look(self, receiver: DeskReceiver) -> None:
+    def _look(self, receiver: DemoReceiver) -> None:
         """A database that is away for a while is not the demo's end."""
-        if time.monotonic() - self._looked_at < LOOK_EVERY_S:
-            return
         try:
             self._statuses = self._ledger.look(now=datetime.now(UTC))
             receiver.check_with(world.secrets_by_path(receiver.url))
             self._trouble = ""
-        except DatabaseError as failure:
+        except Error as failure:
             connection.close()
             self._trouble = f"database: {str(failure).strip().splitlines()[0]}"
-        self._looked_at = time.monotonic()
 
-    def _look_once_more(self) -> None:
-        """For the summary. Where the database is being stopped as well, the figures are those of the last look."""
-        with suppress(DatabaseError):
+    def _take_leave(self) -> None:
+        """Look once more, for the summary. Where the database is being stopped as well, the last look stands."""
+        with suppress(Error):
             self._statuses = self._ledger.look(now=datetime.now(UTC))
+            world.disclaim()
 
 
-def _listen(tally: Tally) -> DeskReceiver:
+def _listen(tally: Tally) -> DemoReceiver:
     """Where it listened last time if that is free, else anywhere."""
     try:
-        return DeskReceiver(port=world.remembered_port(), tally=tally)
+        return DemoReceiver(port=world.remembered_port(), tally=tally)
     except OSError:
-        return DeskReceiver(port=0, tally=tally)
+        return DemoReceiver(port=0, tally=tally)

@@ -3,7 +3,6 @@
 import http.client
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import ceil
@@ -12,8 +11,8 @@ from threading import Event, Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-from deliveries.demo.cast import MERCHANTS, Company
-from deliveries.demo.catalogue import KINDS
+from deliveries.demo.cast import MERCHANTS
+from deliveries.demo.catalogue import TYPES
 from deliveries.demo.samples import Books, moment
 
 THREAD_RATE = 40.0
@@ -97,19 +96,17 @@ class Stream:
         return trouble
 
 
-def draw_event(
-    books: Books, random: Random, *, now: datetime, companies: Sequence[Company] = MERCHANTS
-) -> dict[str, Any]:
+def draw_event(books: Books, random: Random, *, now: datetime) -> dict[str, Any]:
     """The body of one `POST /events`."""
-    kind = random.choices(KINDS, [kind.weight for kind in KINDS])[0]
-    company = random.choice(companies)
-    sample = kind.make(books, company, now)
-    event = {"type": kind.name, "occurred_at": moment(now), "payload": sample.payload}
+    event_type = random.choices(TYPES, [event_type.weight for event_type in TYPES])[0]
+    merchant = random.choice(MERCHANTS)
+    sample = event_type.make(books, merchant, now)
+    event = {"type": event_type.name, "occurred_at": moment(now), "payload": sample.payload}
     if sample.account is None:
-        return {**event, "merchant": company.reference}
+        return {**event, "merchant": merchant.reference}
     if random.randrange(100) < ACCOUNT_ONLY_PERCENT:
         return {**event, "account": sample.account}
-    return {**event, "merchant": company.reference, "account": sample.account}
+    return {**event, "merchant": merchant.reference, "account": sample.account}
 
 
 class Refused(Exception):

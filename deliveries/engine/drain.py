@@ -14,7 +14,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import psycopg
-from django.db import DatabaseError
+from django.db import Error, connection
 
 from deliveries.doorbell import Doorbell
 from deliveries.engine.clock import Clock
@@ -83,6 +83,9 @@ class Drain:
             self._collect()
             if self._is_turn_due():
                 self._take_turn()
+        if not self._is_claiming:
+            # Whoever came may have found every lane leased and gone again; what is due in them needs somebody.
+            self._bell.ring()
         return self.attempts
 
     @property
@@ -129,12 +132,13 @@ class Drain:
         group, returned = self._results[: self._group_size], self._returned
         began = time.monotonic()
         try:
+            self._sync_clock()
             self._turn(group, returned, began)
         except LOST as error:
             logger.warning("turn lost its database: %s", type(error).__name__)
             time.sleep(AFTER_TROUBLE_S)
             self._reconnect()
-        except psycopg.DataError:
+        except (psycopg.DataError, psycopg.IntegrityError):
             self._isolate(group)
 
     def _turn(self, group: list[Result], returned: list[Pick], began: float) -> None:
@@ -154,7 +158,7 @@ class Drain:
         self._group_size = min(GROUP_SIZE, self._group_size * 2)
         self.attempts += len(group)
         if plan.lost:
-            logger.warning("the leases of %d lanes were lost; what came from them is dropped", len(plan.lost))
+            self._forget(plan.lost)
         self._adopt(plan.lanes, plan.lost)
         self._is_hungry = plan.is_hungry
         self._next_look_at = time.monotonic() + LOOK_S
@@ -162,6 +166,13 @@ class Drain:
         self._send(plan.picks, began)
         self._look_ahead()
         self._handover.consider()
+
+    def _forget(self, lost: set[UUID]) -> None:
+        """Lanes that others took meanwhile. Should one be ours again, under the same token, what its first lease still
+        brings in must not be taken for news of the second."""
+        logger.warning("the leases of %d lanes were lost; what comes from them is dropped", len(lost))
+        self._sender.abandon(lost)
+        self._results = [result for result in self._results if result.pick.endpoint_id not in lost]
 
     def _adopt(self, lanes: dict[UUID, HeldLane], lost: set[UUID]) -> None:
         for endpoint_id in lost:
@@ -180,9 +191,10 @@ class Drain:
         versions = {pick.endpoint_id: self._lanes[pick.endpoint_id].row.version for pick in picks}
         try:
             failed_at_once = self._sender.send(picks, versions=versions, now=self._clock.now())
-        except DatabaseError as error:
+        except Error as error:
             logger.warning("endpoints could not be read: %s", type(error).__name__)
             self._returned.extend(picks)
+            _renew_connection()
             return
         if failed_at_once and not self._results:
             self._oldest_result_at = time.monotonic()
@@ -198,9 +210,10 @@ class Drain:
         endpoint_id, reason = result.pick.endpoint_id, result.decision.disable_reason
         try:
             endpoints.disable(endpoint_id=endpoint_id, reason=reason, now=result.finished_at)
-        except DatabaseError as error:
+        except Error as error:
             # Its next event will be answered the same and disable it then.
             logger.warning("endpoint %s was not disabled: %s", endpoint_id, type(error).__name__)
+            _renew_connection()
 
     def _suspects_in_flight(self) -> int:
         return sum(len(lane.flying) for lane in self._lanes.values() if lane.window.is_suspect)
@@ -215,11 +228,11 @@ class Drain:
 
     def _isolate(self, group: list[Result]) -> None:
         """Postgres refused a value in the group: halve it until the culprit stands alone, then record that one bare."""
-        if not group:
-            raise RuntimeError("Postgres refused a turn that records nothing")
         if len(group) > 1:
             self._group_size = len(group) // 2
             return
+        if not group or group[0].is_bare:
+            raise RuntimeError("Postgres refuses a turn whatever it records")
         logger.error("attempt %s could not be stored as it is", group[0].attempt_id)
         self._results[0] = group[0].bare()
 
@@ -233,16 +246,27 @@ class Drain:
             if not self._sender.in_flight:
                 time.sleep(RECONNECT_S)
 
+    def _sync_clock(self) -> None:
+        """Again and again, as a drain may run for days: crystals drift, and a virtual machine that was paused lags."""
+        if self._clock.is_stale:
+            self._clock.set(self._store.clock())
+
     def _is_connected(self) -> bool:
         try:
             if not self._store.is_connected:
                 self._store.connect()
-            if self._clock.is_stale:
-                self._clock.set(self._store.clock())
+            self._sync_clock()
         except psycopg.OperationalError:
             self._store.close()
             return False
         return True
+
+
+def _renew_connection() -> None:
+    """Django keeps a connection that broke until the task ends, which may be hours away; the next use makes a new one.
+    Not at once: a Postgres that is restarting has no use for hundreds of tries a second."""
+    connection.close()
+    time.sleep(AFTER_TROUBLE_S)
 
 
 class Handover:

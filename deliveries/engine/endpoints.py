@@ -96,7 +96,8 @@ def _sendable(sending: Sending, rules: TargetRules) -> Sendable | Outcome:
     except DecryptionFailed:
         logger.error("endpoint %s: a stored secret does not decrypt; nothing is sent there", sending.id)
         return Outcome(Reason.INTERNAL_ERROR, detail="A stored secret could not be decrypted.")
-    except (KeyError, ValueError):
+    except Exception:
+        # Whatever a row holds that nobody thought of: one such endpoint must not end the drain of all.
         logger.exception("endpoint %s cannot be prepared", sending.id)
         return Outcome(Reason.INTERNAL_ERROR, detail="The endpoint's settings cannot be used.")
 

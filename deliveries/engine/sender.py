@@ -2,9 +2,10 @@
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 from typing import cast
 from uuid import UUID
 
@@ -37,7 +38,9 @@ class Sender:
     def __init__(self, client: Client, endpoints: EndpointCache) -> None:
         self._client = client
         self._endpoints = endpoints
-        self._flights: dict[UUID, Flight] = {}
+        # By a number and not by the delivery: one that was abandoned may be sent again while its request still flies.
+        self._flights: dict[int, Flight] = {}
+        self._numbers = count()
 
     @property
     def in_flight(self) -> int:
@@ -61,19 +64,26 @@ class Sender:
             logger.exception("delivery %s could not be rendered", pick.delivery_id)
             return _result(refused, Outcome(Reason.INTERNAL_ERROR, detail="The request could not be made."), now=now)
         sent = Sent(ready.url, rendered.log_headers, None if rendered.is_body_payload else rendered.body)
-        self._flights[pick.delivery_id] = Flight(pick, ready, sent, now, ready.sendable.ack)
-        self._client.submit(Request(pick.delivery_id, ready.sendable.target, rendered.headers, rendered.body))
+        number = next(self._numbers)
+        self._flights[number] = Flight(pick, ready, sent, now, ready.sendable.ack)
+        self._client.submit(Request(number, ready.sendable.target, rendered.headers, rendered.body))
         return None
 
     def poll(self, timeout_s: float, *, now: Callable[[], datetime]) -> list[Result]:
         """Drive the network for at most `timeout_s`; what finished, judged by its endpoint's rules."""
         finished = self._client.poll(timeout_s)
         moment = now() if finished else None
-        return [self._land(item, now=moment) for item in finished if moment]
+        return [result for item in finished if moment and (result := self._land(item, now=moment))]
 
-    def _land(self, finished: Finished, *, now: datetime) -> Result:
-        flight = self._flights.pop(cast("UUID", finished.key))
-        return _result(flight, judge(finished.outcome, flight.ack), now=now)
+    def _land(self, finished: Finished, *, now: datetime) -> Result | None:
+        flight = self._flights.pop(cast("int", finished.key), None)
+        return None if flight is None else _result(flight, judge(finished.outcome, flight.ack), now=now)
+
+    def abandon(self, endpoint_ids: Collection[UUID]) -> None:
+        """Nobody asks any more what becomes of the requests to these endpoints."""
+        stale = [number for number, flight in self._flights.items() if flight.pick.endpoint_id in endpoint_ids]
+        for number in stale:
+            del self._flights[number]
 
     def close(self) -> None:
         self._flights.clear()

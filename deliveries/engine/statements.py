@@ -39,6 +39,7 @@ changed AS (
         last_reason = r.reason, last_status = r.response_status, last_attempt_at = r.started_at,
         finished_at = CASE WHEN r.status IN ('delivered', 'failed') THEN r.finished_at END
     FROM result r WHERE d.id = r.delivery_id AND d.attempts_made = r.number - 1
+    RETURNING d.id, d.next_attempt_at, r.entry_due_at
 ),
 tried AS (
     INSERT INTO deliveries_attempt (
@@ -53,12 +54,12 @@ tried AS (
     ON CONFLICT DO NOTHING
 ),
 gone AS (
-    DELETE FROM deliveries_laneentry e USING result r
-    WHERE e.delivery_id = r.delivery_id AND r.next_attempt_at IS NULL
+    -- Only with its delivery: a pending delivery without an entry would wait for ever.
+    DELETE FROM deliveries_laneentry e USING changed c WHERE e.delivery_id = c.id AND c.next_attempt_at IS NULL
 ),
 moved AS (
-    UPDATE deliveries_laneentry e SET due_at = r.entry_due_at, trigger = 'retry' FROM result r
-    WHERE e.delivery_id = r.delivery_id AND r.next_attempt_at IS NOT NULL
+    UPDATE deliveries_laneentry e SET due_at = c.entry_due_at, trigger = 'retry' FROM changed c
+    WHERE e.delivery_id = c.id AND c.next_attempt_at IS NOT NULL
 )
 SELECT endpoint_id FROM held
 """
@@ -114,12 +115,14 @@ UPDATE deliveries_lane l SET
         WHEN n.is_held AND (n.is_full OR next.due_at IS NULL) THEN %(lease_end)s
         -- With work left it goes to the back of the queue: a flood waits behind itself.
         WHEN n.is_held THEN LEAST(%(lease_end)s, GREATEST(next.due_at, n.not_before, %(now)s))
+        -- What the turn had no picks left for keeps its place.
+        WHEN n.is_passed_over AND next.due_at <= %(now)s THEN LEAST(l.due_at, %(now)s)
         WHEN next.due_at IS NOT NULL THEN GREATEST(next.due_at, n.not_before, %(now)s)
     END
 FROM unnest(
     %(lanes)b::uuid[], %(windows)b::int[], %(is_suspect)b::bool[], %(not_before)b::timestamptz[],
-    %(is_held)b::bool[], %(is_full)b::bool[]
-) AS n (endpoint_id, window_size, is_suspect, not_before, is_held, is_full)
+    %(is_held)b::bool[], %(is_full)b::bool[], %(is_passed_over)b::bool[]
+) AS n (endpoint_id, window_size, is_suspect, not_before, is_held, is_full, is_passed_over)
 LEFT JOIN (
     SELECT endpoint_id, array_agg(delivery_id) AS ids
     FROM unnest(%(flying_lanes)b::uuid[], %(flying)b::uuid[]) AS x (endpoint_id, delivery_id) GROUP BY endpoint_id
@@ -168,6 +171,7 @@ WITH taken AS (
             SELECT delivery_id FROM deliveries_laneentry x
             WHERE x.endpoint_id = w.endpoint_id AND x.delivery_id <> ALL (%(flying)b::uuid[]) LIMIT %(limit)s
         ) e
+        LIMIT %(limit)s
     )
     RETURNING delivery_id
 )

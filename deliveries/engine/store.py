@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from django.conf import settings
 from django.db import connection as django_connection
 
 from deliveries.engine import statements
@@ -17,12 +18,19 @@ from dispatcher.ids import new_id
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=30)
-# Outlives the longest attempt (10 s) and the wait for its group to be recorded by a wide margin: a slow endpoint must
-# never be sent the same attempt twice. Every turn that touches a lane begins its lease anew.
+LEASE_BEYOND_ATTEMPT = timedelta(seconds=20)
+# A lease outlives the longest attempt (10 s, unless DELIVERY_TIMEOUT says more) and the wait for its group to be
+# recorded by a wide margin: a slow endpoint must never be sent the same attempt twice. Every turn that touches a lane
+# begins its lease anew.
 FROZEN_AFTER = "5s"
 # A drain that stops inside a turn holds row locks that publishers wait for; Postgres then ends its session.
 SETTLE_ROWS = 5_000
-# A million deliveries of a disabled endpoint are settled turn by turn, a few tens of milliseconds each.
+# In all, however many lanes are closed: millions of deliveries are settled turn by turn, a few tens of milliseconds
+# each.
+
+DEAD_PEER = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+# A database host that vanishes without a word is noticed within about ten seconds (the last number is milliseconds).
+# Linux alone would take a quarter of an hour, and no drain would move meanwhile.
 
 MOST_UNCOUNTED = 5
 # A delivery that kills its worker must not do so for ever; five crashes in a row meet an innocent one rarely.
@@ -36,6 +44,7 @@ class Store:
 
     def __init__(self) -> None:
         self.token = new_id()
+        self.lease = max(LEASE, timedelta(seconds=settings.DELIVERY_TIMEOUT) + LEASE_BEYOND_ATTEMPT)
         self._connection: psycopg.Connection[Any] | None = None
 
     def connect(self) -> None:
@@ -47,7 +56,8 @@ class Store:
         params["options"] = (
             f"-c idle_in_transaction_session_timeout={FROZEN_AFTER} -c plan_cache_mode=force_custom_plan"
         )
-        self._connection = psycopg.connect(**params, autocommit=True, application_name="signet drain")
+        params = DEAD_PEER | params | {"autocommit": True, "application_name": "signet drain"}
+        self._connection = psycopg.connect(**params)
         self._connection.prepare_threshold = 0
 
     def close(self) -> None:
@@ -134,13 +144,14 @@ class Store:
             {
                 "token": self.token,
                 "now": now,
-                "lease_end": now + LEASE,
+                "lease_end": now + self.lease,
                 "lanes": [lane.row.endpoint_id for lane in lanes],
                 "windows": [lane.window.size for lane in lanes],
                 "is_suspect": [lane.window.is_suspect for lane in lanes],
                 "not_before": [lane.not_before for lane in lanes],
                 "is_held": [bool(lane.flying) for lane in lanes],
                 "is_full": [lane.is_full for lane in lanes],
+                "is_passed_over": [lane.is_passed_over for lane in lanes],
                 "flying_lanes": [endpoint_id for endpoint_id, _ in flying],
                 "flying": [delivery_id for _, delivery_id in flying],
             },

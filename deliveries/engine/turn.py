@@ -24,7 +24,7 @@ class Plan:
 
     # The lanes that the turn touched; those with nothing in the air were released.
     lanes: dict[UUID, HeldLane]
-    # Lanes that were thought ours, and are not any more.
+    # Lanes that were thought ours, and were not any more. Some of them may have been claimed anew by this turn.
     lost: set[UUID]
     picks: list[Pick]
     # Whether more may be due than was taken.
@@ -46,6 +46,8 @@ class Turn:
     is_claiming: bool
     now: datetime
     _lanes: dict[UUID, HeldLane] = field(default_factory=dict)
+    # The lanes that were held before and still are.
+    _kept: set[UUID] = field(default_factory=set)
 
     def take(self) -> Plan:
         """The whole turn, in the order of the statements."""
@@ -62,7 +64,7 @@ class Turn:
             if self._lanes:
                 self.store.save_lanes(list(self._lanes.values()), now=self.now)
         is_hungry = len(rows) - len(touched) >= limit > 0 or len(picks) >= PICKS_A_TURN
-        return Plan(self._lanes, touched - self._lanes.keys(), picks, is_hungry)
+        return Plan(self._lanes, touched - self._kept, picks, is_hungry)
 
     def _interrupt_strays(self, rows: list[LaneRow]) -> None:
         """What a lane's former holder had in the air, and did not record, has an unknown outcome."""
@@ -85,22 +87,26 @@ class Turn:
         for pick in self.returned:
             done[pick.endpoint_id].add(pick.delivery_id)
         for row in rows:
-            known = self.held[row.endpoint_id] if self._is_known(row) else None
             lane = HeldLane(row, Window(row.window, row.is_suspect), self._not_before(row, waits[row.endpoint_id]))
-            if row.endpoint_id in reasons:
-                lane.window = after(lane.window, tally(reasons[row.endpoint_id]), ceiling=lane.ceiling)
-            lane.flying = known.flying - done[row.endpoint_id] if known else set()
+            if self._is_known(row):
+                self._kept.add(row.endpoint_id)
+                lane.flying = self.held[row.endpoint_id].flying - done[row.endpoint_id]
+                if row.endpoint_id in reasons:
+                    lane.window = after(lane.window, tally(reasons[row.endpoint_id]), ceiling=lane.ceiling)
             self._lanes[row.endpoint_id] = lane
 
     def _not_before(self, row: LaneRow, waits: list[datetime]) -> datetime | None:
         """An ordered lane waits as a whole for the retry of its first delivery."""
-        moments = [*waits] if row.is_ordered else []
+        moments = [*waits] if row.is_ordered and self._is_known(row) else []
         if row.not_before is not None and row.not_before > self.now:
             moments.append(row.not_before)
         return max(moments, default=None)
 
     def _settle_closed(self) -> None:
         closed = [lane for lane in self._lanes.values() if not lane.row.is_open]
+        for lane in closed:
+            # An ordered lane's wait ends with what it waited for; else it would hold up what comes after a new start.
+            lane.not_before = None
         if closed:
             flying = [delivery_id for lane in closed for delivery_id in lane.flying]
             self.store.settle([lane.row.endpoint_id for lane in closed], flying=flying, now=self.now)
@@ -116,6 +122,9 @@ class Turn:
         taken = Counter(pick.endpoint_id for pick in picks)
         for endpoint_id, lane in self._lanes.items():
             self._close_books(lane, taken=taken[endpoint_id])
+        if len(picks) >= limit:
+            for endpoint_id in rooms.keys() - taken.keys() - self.held.keys():
+                self._lanes[endpoint_id].is_passed_over = True
         return picks
 
     def _in_order(self) -> list[tuple[UUID, HeldLane]]:

@@ -41,6 +41,8 @@ class HeldLane:
     not_before: datetime | None
     flying: set[UUID] = field(default_factory=set)
     is_full: bool = False
+    # Whether it was due, and the turn had picked all it may before it came to this lane.
+    is_passed_over: bool = False
 
     @property
     def ceiling(self) -> int:
@@ -101,7 +103,9 @@ class Result:
     # Where the entry waits: an ordered lane keeps the place of a delivery that failed, and waits as a whole.
     entry_due_at: datetime
 
+    is_bare: bool = False
+
     def bare(self) -> "Result":
         """The same result without what the receiver sent: Postgres would not store it."""
         outcome = Outcome(self.outcome.reason, self.outcome.status, detail="The answer could not be stored.")
-        return replace(self, outcome=outcome, sent=Sent(self.sent.url, "", None))
+        return replace(self, outcome=outcome, sent=Sent(self.sent.url, "", None), is_bare=True)

@@ -21,12 +21,25 @@ AND (
 """
 
 
+CLOSED = """
+WITH closed AS MATERIALIZED (
+    SELECT l.endpoint_id FROM deliveries_lane l JOIN subscriptions_endpoint p ON p.id = l.endpoint_id
+    WHERE l.lease_token IS NULL AND l.not_before > clock_timestamp() AND (NOT p.is_active OR p.deleted_at IS NOT NULL)
+    ORDER BY l.endpoint_id FOR NO KEY UPDATE OF l
+)
+UPDATE deliveries_lane l SET not_before = NULL FROM closed WHERE l.endpoint_id = closed.endpoint_id
+"""
+
+
 def sweep() -> list[UUID]:
     """Wake every lane that has work and does not know it. Idempotent. Returns the lanes that were woken.
+
+    A lane that waits as a whole and was closed meanwhile waits no longer: there is nothing to send, only to settle.
 
     Lanes whose holder died need no repair: their lease is their due time.
     """
     with connection.cursor() as cursor:
+        cursor.execute(CLOSED)
         cursor.execute(ASLEEP)
         asleep = [endpoint_id for (endpoint_id,) in cursor.fetchall()]
     if asleep:

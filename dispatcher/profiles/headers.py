@@ -55,8 +55,11 @@ NO_AUTH = Auth()
 
 
 def is_reserved_header(name: str) -> bool:
-    """Whether an endpoint may not set this header itself; its signature headers among others. Case does not matter."""
-    lower = name.lower()
+    """Whether an endpoint may not set this header itself; its signature headers among others.
+
+    Case does not matter, nor does `_` for `-`: CGI and WSGI receivers cannot tell the two apart.
+    """
+    lower = name.lower().replace("_", "-")
     return lower in RESERVED or lower.startswith(RESERVED_PREFIXES) or lower in _SIGNATURE_HEADERS
 
 

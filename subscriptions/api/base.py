@@ -8,7 +8,7 @@ Subclass `MerchantView` for routes below /api/v2/webhooks and `ProviderView` for
     self.now         datetime           when the request came; handlers read no other clock
     self.read()      dict               the JSON object sent; `may_be_empty=True` takes no body for `{}`
     self.raw_body    bytes              the very bytes sent, at most `max_body_bytes`
-    self.versions()  set of int | None  the versions that `If-Match` names; None without the header
+    self.versions()  ints | None        the versions that `If-Match` names; None without the header
     self.create(f)   Response           f() once for each `Idempotency-Key`: for every POST that creates something
 
 and raises `subscriptions.errors.*` or DRF's exceptions; both become problem answers. Refused before a handler: no or a
@@ -16,7 +16,7 @@ bad key 401, a merchant key on provider routes or a foreign `?merchant=` (403, 4
 (422). A path or query that holds U+0000 finds nothing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -85,7 +85,7 @@ class ApiView(APIView):
     def read(self, *, may_be_empty: bool = False) -> dict[str, Any]:
         return bodies.read_object(self.http_request, self.raw_body, may_be_empty=may_be_empty)
 
-    def versions(self) -> frozenset[int] | None:
+    def versions(self) -> Collection[int] | None:
         return etags.parse_if_match(self.request.headers.get("If-Match"))
 
     def create(self, make: Callable[[], Response]) -> Response:

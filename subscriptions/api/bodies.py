@@ -16,7 +16,8 @@ _JSON = re.compile(r'application/json[ \t]*(?:;[ \t]*charset="?utf-?8"?[ \t]*)?'
 
 
 def read(request: HttpRequest, *, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The whole body. Raises TooLarge, before reading where the length is told, else one byte past the limit."""
+    """The whole body. Raises TooLarge, before reading where the length is told, else one byte past the limit, and
+    ParseError when the caller hung up before the length that it told."""
     length = request.META.get("CONTENT_LENGTH") or ""
     if not length and request.META.get("wsgi.input_terminated"):
         # Sent in chunks: Django would read nothing, the server's stream ends by itself.
@@ -25,6 +26,8 @@ def read(request: HttpRequest, *, limit: int = MAX_BODY_BYTES) -> bytes:
         raise _too_large(limit)
     else:
         raw = request.read(limit + 1)
+        if length.isdecimal() and len(raw) < int(length):
+            raise ParseError("The body ended before its Content-Length.", code="incomplete_body")
     if len(raw) > limit:
         raise _too_large(limit)
     return raw

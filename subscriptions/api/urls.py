@@ -13,7 +13,8 @@ urlpatterns = [
     path("webhooks/event-types", merchant_views.EventTypesView.as_view()),
     path("merchants", provider_views.MerchantsView.as_view()),
     path("merchants/<str:merchant>", provider_views.MerchantDetailView.as_view()),
-    path("merchants/<str:merchant>/accounts/<str:reference>", provider_views.AccountView.as_view()),
+    # A reference is the provider's own and may hold a slash.
+    path("merchants/<str:merchant>/accounts/<path:reference>", provider_views.AccountView.as_view()),
     path("merchants/<str:merchant>/api-keys", provider_views.KeysView.as_view()),
     path("merchants/<str:merchant>/api-keys/<str:key>", provider_views.KeyView.as_view()),
     path("event-types", provider_views.CatalogueView.as_view()),

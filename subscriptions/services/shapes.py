@@ -14,6 +14,9 @@ from subscriptions.errors import FieldError
 Check = Callable[[Any], Any]
 Shape = Mapping[str, Check]
 
+MOST_FAULTS = 100
+# Reading stops here: a body may hold a million wrong members, and each of them is told in ten times its length.
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
@@ -34,10 +37,13 @@ def wrong(code: str, message: str, pointer: str = "") -> Wrong:
 def read(
     data: Mapping[str, Any], shape: Shape, *, required: Iterable[str] = ()
 ) -> tuple[dict[str, Any], list[FieldError]]:
-    """The members that pass their checks, and the faults of all others. Absent members are in neither."""
+    """The members that pass their checks, and the faults of all others, up to about MOST_FAULTS. Absent members are in
+    neither."""
     values: dict[str, Any] = {}
     faults = [FieldError(_step(name), "required", "This field is required.") for name in required if name not in data]
     for name, value in data.items():
+        if len(faults) >= MOST_FAULTS:
+            break
         check = shape.get(name)
         if check is None:
             faults.append(FieldError(_step(name), "unknown_field", "There is no such field."))

@@ -79,6 +79,11 @@ def at_least(bench: str, figure: Figure, rival: Figure, *, name: str, factor: fl
     return Row(bench, figure, f"{name}: {rival}", text, mark, ratio >= factor)
 
 
+def compared(bench: str, figure: Figure, rival: Figure, *, name: str) -> Row:
+    """For the record: there is no mark."""
+    return Row(bench, figure, f"{name}: {rival}", f"{figure.median / rival.median:.1f}×")
+
+
 def at_most(bench: str, figure: Figure, rival: Figure, *, name: str, factor: float) -> Row:
     """A cost that shall be at most so many times another's."""
     ratio = figure.median / rival.median

@@ -17,7 +17,7 @@ class Sizes:
     # The requests client and the naive path are an order of magnitude slower: fewer deliveries, as many seconds.
     requests: int = 5_000
     requests_receivers: tuple[int, ...] = (10_000, 100, 1)
-    naive: int = 1_500
+    naive: int = 1_000
     naive_receivers: int = 100
     singles: int = 6_000
     batches: int = 40

@@ -16,8 +16,8 @@ from standardwebhooks import Webhook
 
 from deliveries.demo import ledger as ledger_module
 from deliveries.demo.cast import TROUBLED_SCHEDULE_S
-from deliveries.demo.desk_receiver import DeskReceiver, Seen, Tally, trouble
 from deliveries.demo.ledger import OVERLAP, Ledger
+from deliveries.demo.receiving import DemoReceiver, Seen, Tally, trouble
 from deliveries.demo.screen import Figures, Screen
 from deliveries.demo.stream import Published
 from deliveries.models import Delivery
@@ -107,15 +107,15 @@ def tally() -> Tally:
 
 
 @pytest.fixture
-def receiver(tally: Tally) -> Iterator[DeskReceiver]:
-    made = DeskReceiver(port=0, tally=tally)
+def receiver(tally: Tally) -> Iterator[DemoReceiver]:
+    made = DemoReceiver(port=0, tally=tally)
     made.check_with({SHOP: SECRET, "/calm": SECRET})
     made.start()
     yield made
     made.end()
 
 
-def post(receiver: DeskReceiver, path: str, event_id: str, *, attempt: int = 1, secret: str = SECRET) -> int:
+def post(receiver: DemoReceiver, path: str, event_id: str, *, attempt: int = 1, secret: str = SECRET) -> int:
     body, at = '{"id":"ctx_1"}', datetime.now(UTC)
     headers = {
         "X-Webhook-Id": event_id,
@@ -133,7 +133,7 @@ def post(receiver: DeskReceiver, path: str, event_id: str, *, attempt: int = 1, 
         connection.close()
 
 
-def test_the_receiver_verifies_and_only_the_troubled_endpoint_fails(receiver: DeskReceiver, tally: Tally) -> None:
+def test_the_receiver_verifies_and_only_the_troubled_endpoint_fails(receiver: DemoReceiver, tally: Tally) -> None:
     events = [show(Prefix.EVENT, new_id()) for _ in range(60)]
 
     assert {post(receiver, "/calm", event) for event in events[:10]} == {200}
@@ -145,7 +145,7 @@ def test_the_receiver_verifies_and_only_the_troubled_endpoint_fails(receiver: De
     assert (seen.verified, seen.refused, seen.bad_signatures) == (10 + 60 - failed, failed, 1)
 
 
-def test_a_rotated_secret_is_taken_up(receiver: DeskReceiver) -> None:
+def test_a_rotated_secret_is_taken_up(receiver: DemoReceiver) -> None:
     event = show(Prefix.EVENT, new_id())
     receiver.check_with({"/calm": OTHER_SECRET})
 

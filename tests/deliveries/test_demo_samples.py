@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from deliveries.demo.cast import COMPANIES, DESKS, MERCHANTS
-from deliveries.demo.catalogue import KINDS, Kind
+from deliveries.demo.cast import ENDPOINTS, HIERARCHY, MERCHANTS
+from deliveries.demo.catalogue import TYPES, PlannedType
 from deliveries.demo.samples import Books
 from deliveries.demo.stream import draw_event
 
@@ -64,8 +64,8 @@ def _faults_inside(value: Any, schema: dict[str, Any], at: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_every_sample_satisfies_the_schema_of_its_type(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
+def test_every_sample_satisfies_the_schema_of_its_type(kind: PlannedType) -> None:
     books = Books(Random(kind.name))
 
     for number in range(300):
@@ -74,15 +74,15 @@ def test_every_sample_satisfies_the_schema_of_its_type(kind: Kind) -> None:
         assert faults(sample.payload, kind.schema) == []
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_the_example_satisfies_the_schema_and_is_always_the_same(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.name)
+def test_the_example_satisfies_the_schema_and_is_always_the_same(kind: PlannedType) -> None:
     assert faults(kind.example, kind.schema) == []
     assert kind.example == kind.example
     assert json.loads(json.dumps(kind.schema)) == kind.schema
 
 
 def test_the_check_finds_what_is_wrong() -> None:
-    kind = KINDS[0]
+    kind = TYPES[0]
     wrong = {**kind.example, "status": "lost", "id": 7, "more": True}
     del wrong["kind"]
 
@@ -126,13 +126,13 @@ def test_an_invoice_adds_up() -> None:
     assert Decimal(payload["subtotal"]) + Decimal(payload["tax"]) == Decimal(payload["total"])
 
 
-def test_companies_share_no_account_card_or_reference() -> None:
-    accounts = [account for company in MERCHANTS for account in company.accounts]
-    cards = [card.reference for company in MERCHANTS for card in company.cards]
+def test_merchants_share_no_account_card_or_reference() -> None:
+    accounts = [account for merchant in MERCHANTS for account in merchant.accounts]
+    cards = [card.reference for merchant in MERCHANTS for card in merchant.cards]
 
     assert len({*accounts, *cards}) == 4 * (2 + 4)
-    assert len({company.reference for company in COMPANIES}) == len(COMPANIES)
-    assert len({desk.path for desk in DESKS}) == len(DESKS)
+    assert len({merchant.reference for merchant in HIERARCHY}) == len(HIERARCHY)
+    assert len({planned.path for planned in ENDPOINTS}) == len(ENDPOINTS)
 
 
 def test_the_stream_names_account_or_merchant_or_both_and_every_type_comes() -> None:
@@ -141,7 +141,7 @@ def test_the_stream_names_account_or_merchant_or_both_and_every_type_comes() -> 
     events = [draw_event(books, random, now=NOW) for _ in range(2_000)]
     named = Counter(("merchant" in event, "account" in event) for event in events)
 
-    assert {event["type"] for event in events} == {kind.name for kind in KINDS}
+    assert {event["type"] for event in events} == {planned.name for planned in TYPES}
     assert set(named) == {(True, False), (False, True), (True, True)}
     assert all("account" not in event for event in events if event["type"].startswith("invoice."))
     assert min(named.values()) > 200

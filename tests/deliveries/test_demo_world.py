@@ -11,7 +11,7 @@ from django.db import connections
 from pytest_django import Settings
 
 from deliveries.demo import access, world
-from deliveries.demo.cast import DESKS, MERCHANTS
+from deliveries.demo.cast import ENDPOINTS, MERCHANTS
 from subscriptions.errors import Invalid
 from subscriptions.models import Account, ApiKey, AuditEntry, Endpoint, EventType, Merchant, SigningSecret
 from subscriptions.selectors import merchants as merchant_rows
@@ -41,7 +41,7 @@ def test_a_second_build_changes_nothing(now: datetime) -> None:
     world.build(receiver_url=URL, now=now)
 
     assert rows() == first
-    assert Endpoint.objects.count() == len(DESKS)
+    assert Endpoint.objects.count() == len(ENDPOINTS)
     assert EventType.objects.count() == 8
     assert Account.objects.count() == 6 * len(MERCHANTS)
 
@@ -53,8 +53,8 @@ def test_the_world_has_a_hierarchy_and_a_secret_for_each_endpoint(now: datetime)
     assert linden.parent
     assert (linden.parent.kind, linden.parent.parent and linden.parent.parent.kind) == ("portfolio", "reseller")
     secrets = world.secrets_by_path(URL)
-    assert set(secrets) == {desk.path for desk in DESKS}
-    assert len(set(secrets.values())) == len(DESKS)
+    assert set(secrets) == {planned.path for planned in ENDPOINTS}
+    assert len(set(secrets.values())) == len(ENDPOINTS)
     assert all(secret and secret.startswith("whsec_") for secret in secrets.values())
     assert Endpoint.objects.get(is_primary=True).target == f"{URL}/bramble/everything"
 
@@ -164,8 +164,10 @@ def test_two_demos_do_not_share_a_database() -> None:
     other = connections.create_connection("default")
     try:
         with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [world.DEMO_LOCK])
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [world.DEMO_LOCK])
+            assert cursor.fetchone() == (True,)
         assert not world.claim()
     finally:
         other.close()
     assert world.claim()
+    world.disclaim()

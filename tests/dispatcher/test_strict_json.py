@@ -1,6 +1,7 @@
 """check_json takes every JSON that can be kept and read again, and nothing else."""
 
 import json
+import tracemalloc
 from contextlib import suppress
 from typing import Any
 
@@ -82,6 +83,16 @@ def test_refused(raw: bytes, code: str) -> None:
 @pytest.mark.parametrize("raw", TAKEN, ids=range(len(TAKEN)))
 def test_taken(raw: bytes) -> None:
     assert check_json(raw) == json.loads(raw)
+
+
+@pytest.mark.parametrize("text", [b"a" * 2_000_000, b"\\\\" * 1_000_000, b"\\\\" * 1_000_000 + b"\\u0001"])
+def test_a_long_string_costs_a_few_times_its_length(text: bytes) -> None:
+    raw = b'["' + text + b'", "\\\\u0000"' + b", []" * (MAX_DEPTH + 1) + b"]"
+    tracemalloc.start()
+    check_json(raw)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 8 * len(raw)
 
 
 def test_the_sentence_shows_no_content() -> None:

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from django.test import RequestFactory
+from rest_framework.exceptions import ParseError
 
 from subscriptions.api import bodies
 from subscriptions.errors import TooLarge
 from subscriptions.models import Endpoint, Merchant
+from subscriptions.services import shapes
 from tests.subscriptions.conftest import URL, Api, Person, problem
 
 TRAPS: dict[str, tuple[bytes, str]] = {
@@ -104,6 +106,14 @@ def test_an_untold_length_is_read_to_one_byte_past_the_limit() -> None:
     assert stream.taken == 101
 
 
+def test_a_body_that_ends_before_its_length_is_refused() -> None:
+    """Valid JSON may be the first half of what was meant."""
+    request = request_of(io.BytesIO(b'{"a": 1}'), CONTENT_LENGTH="9")
+    with pytest.raises(ParseError) as refusal:
+        bodies.read(request, limit=100)
+    assert refusal.value.get_codes() == "incomplete_body"
+
+
 def test_a_chunked_body_is_read_whole() -> None:
     request = request_of(io.BytesIO(b'{"a": 1}'), CONTENT_LENGTH="", **{"wsgi.input_terminated": True})
     assert bodies.read(request, limit=100) == b'{"a": 1}'
@@ -112,6 +122,11 @@ def test_a_chunked_body_is_read_whole() -> None:
 def test_a_body_of_just_the_limit_is_read() -> None:
     request = RequestFactory().post("/", b"x" * 100, content_type="application/json")
     assert bodies.read(request, limit=100) == b"x" * 100
+
+
+def test_a_multitude_of_faults_is_not_told_in_full(provider: Api) -> None:
+    told = problem(provider.post("/merchants", {f"{number:x}": 0 for number in range(10_000)}), 422, "invalid")
+    assert len(told["errors"]) == shapes.MOST_FAULTS
 
 
 def test_a_body_may_be_left_out_where_every_field_may(alice: Person) -> None:

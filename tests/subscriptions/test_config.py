@@ -99,8 +99,9 @@ def test_put_honours_if_match(alice: Person, tag: str, status: int) -> None:
     assert Endpoint.objects.get().target == (f"{URL}/2" if status == 200 else URL)
 
 
-def test_if_match_of_nothing_is_refused(alice: Person) -> None:
-    problem(alice.api.put("/config", {"url": URL}, If_Match='"1"'), 412, "version_mismatch")
+@pytest.mark.parametrize("tag", ['"1"', "*"])
+def test_if_match_of_nothing_is_refused(alice: Person, tag: str) -> None:
+    problem(alice.api.put("/config", {"url": URL}, If_Match=tag), 412, "version_mismatch")
     assert Endpoint.objects.count() == 0
 
 

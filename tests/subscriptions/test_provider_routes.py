@@ -129,6 +129,12 @@ def test_accounts_are_put_and_deleted(alice: Person, bob: Person, provider: Api)
     problem(provider.put("/merchants/nobody/accounts/a"), 404, "not_found")
 
 
+def test_an_accounts_reference_may_hold_a_slash(alice: Person, provider: Api) -> None:
+    path = "/merchants/alice/accounts/LT%2F1"
+    assert provider.put(path).json()["reference"] == "LT/1"
+    assert provider.delete(path).status_code == 204
+
+
 @pytest.mark.parametrize("name", ["invoice.paid", "PAYMENT_COMPLETED", "processing.return-processed", "a", "x" * 128])
 def test_a_provider_brings_its_own_names(provider: Api, name: str) -> None:
     sent = {"name": name, "group": "g", "description": "d\nd", "schema": {"type": "object"}, "example": [1.50, None]}

@@ -9,6 +9,7 @@ from typing import Any, Never
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import OperationalError
 
 from deliveries.demo.screen import Screen
 from deliveries.demo.session import Options, Session
@@ -17,6 +18,7 @@ from subscriptions.errors import Refusal
 RATE = 12.0
 RATE_MOST = 300.0
 # Events a second. The receiver is Python too and shares the machine with everything else.
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 NEEDS = (
     "The demo's endpoints are on 127.0.0.1 by plain HTTP. Allow them to this installation: "
     "ALLOW_HTTP_TARGETS=true ALLOWED_TARGET_NETWORKS=127.0.0.0/8."
@@ -44,23 +46,32 @@ class Command(BaseCommand):
         screen = Screen(sys.stderr if options["json"] else sys.stdout)
         chosen = Options(options["url"].rstrip("/"), options["rate"], options["seconds"], is_debug=settings.DEBUG)
         session = Session(chosen, screen)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _interrupt)
         try:
-            session.run()
-        except KeyboardInterrupt:
-            pass
+            _run(session)
         except Refusal as refusal:
             raise CommandError(f"{refusal.sentence} {NEEDS if _is_about_target(refusal) else ''}".rstrip()) from None
+        except OperationalError as failure:
+            raise CommandError(str(failure).strip()) from None
         if options["json"]:
             self.stdout.write(json.dumps(session.figures().summary()))
         else:
             screen.say(f"demo ended: {session.figures().line(is_last=True)}")
 
 
+def _run(session: Session) -> None:
+    """Until it ends or a signal ends it; a second signal does not disturb the end."""
+    before = {number: signal.signal(number, _interrupt) for number in SIGNALS}
+    try:
+        session.run()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _interrupt(_number: int, _frame: FrameType | None) -> Never:
-    """The end begins; a second signal does not disturb it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 

@@ -45,6 +45,8 @@ def test_payload_bytes_are_kept_exactly(world: World, provider: Caller) -> None:
         ({"events": {}}, [("/events", "wrong_type")]),
         ({"events": []}, [("/events", "wrong_length")]),
         ({"events": [SOUND] * 1001}, [("/events", "wrong_length")]),
+        ({"events": [1] * 1001}, [("/events", "wrong_length")]),
+        ({"events": [1] * 1000}, [(f"/events/{position}", "wrong_type") for position in range(100)]),
         ({"events": [SOUND], "more": 1}, [("/more", "unknown_field")]),
         ({"events": [SOUND, 1]}, [("/events/1", "wrong_type")]),
         ([SOUND], [("", "wrong_type")]),

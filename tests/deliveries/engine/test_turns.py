@@ -38,6 +38,35 @@ def clock() -> datetime:
 
 
 class TestClaiming:
+    def test_a_lane_that_the_turn_had_no_picks_left_for_keeps_its_place(
+        self,
+        make_merchant: Make,
+        make_endpoint: Make,
+        make_type: Make,
+        drain: HandDrain,
+        publish_many: Make,
+        clock: datetime,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        make_type("invoice.paid")
+        lanes = []
+        for age, name in enumerate(["carol", "bob", "alice"], start=1):
+            lanes.append(make_endpoint(make_merchant(name)).id)
+            publish_many(name, 2, now=clock)
+            Lane.objects.filter(endpoint_id=lanes[-1]).update(window=1, due_at=clock - timedelta(seconds=age))
+        carol, bob, alice = lanes
+        monkeypatch.setattr("deliveries.engine.turn.PICKS_A_TURN", 1)
+        [pick] = drain.turn(now=clock).picks
+        assert pick.endpoint_id == alice
+        assert Lane.objects.get(endpoint_id=bob).due_at == clock - timedelta(seconds=2)
+        # Served once, it goes behind those that were not.
+        order = []
+        for number in range(4):
+            at = clock + timedelta(milliseconds=number)
+            [pick] = drain.turn(now=at, results=[result(pick, Reason.DELIVERED, now=at)]).picks
+            order.append(pick.endpoint_id)
+        assert order == [bob, carol, alice, bob]
+
     def test_a_lane_gives_a_window_full_and_keeps_the_rest(
         self, endpoint: Endpoint, drain: HandDrain, publish_many: Make, clock: datetime
     ) -> None:
@@ -190,49 +219,6 @@ class TestRecording:
         assert counts == [6, 6]
 
 
-class TestLostLeases:
-    def test_a_dead_drains_deliveries_are_interrupted_and_sent_again(
-        self, endpoint: Endpoint, make_drain: Callable[[], HandDrain], publish_many: Make, clock: datetime
-    ) -> None:
-        publish_many("alice", 2, now=clock)
-        dead, heir = make_drain(), make_drain()
-        lost = dead.turn(now=clock).picks
-        assert heir.turn(now=clock + LEASE - timedelta(seconds=1)).picks == []
-        later = clock + LEASE
-        picks = heir.turn(now=later).picks
-        assert {pick.delivery_id for pick in picks} == {pick.delivery_id for pick in lost}
-        assert {pick.number for pick in picks} == {2}
-        attempts = Attempt.objects.all()
-        assert {(a.reason, a.number, a.is_counted) for a in attempts} == {("interrupted", 1, False)}
-        assert {(d.attempts_made, d.attempts_counted, d.status) for d in Delivery.objects.all()} == {(1, 0, "pending")}
-
-    def test_results_of_a_lost_lease_change_nothing(
-        self, endpoint: Endpoint, make_drain: Callable[[], HandDrain], publish_many: Make, clock: datetime
-    ) -> None:
-        publish_many("alice", 1, now=clock)
-        frozen, heir = make_drain(), make_drain()
-        [late] = frozen.turn(now=clock).picks
-        later = clock + LEASE
-        [pick] = heir.turn(now=later).picks
-        heir.turn(now=later, results=[result(pick, Reason.HTTP_SERVER_ERROR, now=later)])
-        before = Delivery.objects.values().get()
-        plan = frozen.turn(now=later, results=[result(late, Reason.DELIVERED, now=later)])
-        assert plan.lost == {endpoint.id}
-        assert Delivery.objects.values().get() == before
-        assert [a.reason for a in Attempt.objects.order_by("number")] == ["interrupted", "http_server_error"]
-
-    def test_a_group_written_twice_counts_once(
-        self, endpoint: Endpoint, drain: HandDrain, publish_many: Make, clock: datetime
-    ) -> None:
-        publish_many("alice", 2, now=clock)
-        picks = drain.turn(now=clock).picks
-        results = [result(picks[0], Reason.HTTP_SERVER_ERROR, now=clock)]
-        drain.turn(now=clock, results=results)
-        drain.turn(now=clock, results=results)
-        assert Attempt.objects.count() == 1
-        assert sorted(d.attempts_made for d in Delivery.objects.all()) == [0, 1]
-
-
 class TestClosedEndpoints:
     @pytest.mark.parametrize(("deleted", "status"), [(False, "held"), (True, "cancelled")])
     def test_what_waits_is_settled(
@@ -268,6 +254,55 @@ class TestClosedEndpoints:
         assert sweep() == [endpoint.id]
         drain.turn(now=clock)
         assert Delivery.objects.get().status == "held"
+
+    def test_all_closed_lanes_together_settle_no_more_than_a_turn_may(
+        self,
+        make_merchant: Make,
+        make_endpoint: Make,
+        make_type: Make,
+        drain: HandDrain,
+        publish_many: Make,
+        clock: datetime,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        make_type("invoice.paid")
+        alice: Merchant = make_merchant("alice")
+        for _ in range(2):
+            make_endpoint(alice)
+        publish_many("alice", 4, now=clock)
+        Endpoint.objects.update(is_active=False)
+        monkeypatch.setattr("deliveries.engine.store.SETTLE_ROWS", 3)
+        held = []
+        for _ in range(3):
+            drain.turn(now=clock)
+            held.append(Delivery.objects.filter(status="held").count())
+        assert held == [3, 6, 8]
+
+    def test_an_ordered_lane_that_waits_for_a_retry_is_settled_and_starts_anew(
+        self, endpoint: Endpoint, drain: HandDrain, publish_many: Make, clock: datetime
+    ) -> None:
+        Endpoint.objects.update(ordered=True)
+        publish_many("alice", 2, now=clock)
+        [pick] = drain.turn(now=clock).picks
+        drain.turn(now=clock, results=[result(pick, Reason.HTTP_SERVER_ERROR, now=clock, is_ordered=True)])
+        Lane.objects.update(not_before=clock + timedelta(hours=8), due_at=clock + timedelta(hours=8))
+        Endpoint.objects.update(is_active=False)
+        sweep()
+        drain.turn(now=clock)
+        assert [d.status for d in Delivery.objects.all()] == ["held", "held"]
+        Endpoint.objects.update(is_active=True)
+        publish_many("alice", 1, now=clock)
+        assert len(drain.turn(now=clock).picks) == 1
+
+    def test_an_ordered_lane_closed_in_flight_starts_anew(
+        self, endpoint: Endpoint, drain: HandDrain, publish_many: Make, clock: datetime
+    ) -> None:
+        Endpoint.objects.update(ordered=True)
+        publish_many("alice", 1, now=clock)
+        [pick] = drain.turn(now=clock).picks
+        Endpoint.objects.update(is_active=False)
+        drain.turn(now=clock, results=[result(pick, Reason.HTTP_SERVER_ERROR, now=clock, is_ordered=True)])
+        assert Lane.objects.get().not_before is None
 
 
 class TestOrdered:

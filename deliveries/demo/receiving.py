@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from statistics import quantiles
 from threading import Lock, Thread
 
-from deliveries.demo.cast import DESKS, TROUBLED_SCHEDULE_S
+from deliveries.demo.cast import ENDPOINTS, TROUBLED_SCHEDULE_S
 from deliveries.receiver import Behaviour, Received, Receiver, Verdict
 from dispatcher.ids import InvalidId, Prefix, parse
 
-TROUBLED_PATHS = frozenset(desk.path for desk in DESKS if desk.is_troubled)
+TROUBLED_PATHS = frozenset(planned.path for planned in ENDPOINTS if planned.is_troubled)
 TROUBLE_PERCENT = 15
 TROUBLE_STATUSES = (500, 503)
 LASTING_ONE_IN = 80
@@ -79,7 +79,7 @@ class Tally:
         return Seen(**counts, bad_signatures=bad_signatures, p50_ms=p50, p95_ms=p95)
 
 
-class DeskReceiver(Receiver):
+class DemoReceiver(Receiver):
     """`check_with` before `start`: what has waited since the last run comes at once."""
 
     def __init__(self, *, port: int, tally: Tally) -> None:
