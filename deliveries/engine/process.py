@@ -61,7 +61,9 @@ def _make_engine() -> Engine:
     rules = AddressRules(allowed_networks=tuple(settings.ALLOWED_TARGET_NETWORKS))
     client = make_client(settings.HTTP_CLIENT, rules=rules, limits=Limits(deadline_s=settings.DELIVERY_TIMEOUT))
     sender = Sender(client, EndpointCache(target_rules()))
-    return Engine(Store(), sender, Clock(), bell(), capacity=min(settings.DRAIN_CAPACITY, _files() - SPARE_FILES))
+    # A process that may hardly open a file still delivers, slowly.
+    capacity = max(1, min(settings.DRAIN_CAPACITY, _files() - SPARE_FILES))
+    return Engine(Store(), sender, Clock(), bell(), capacity)
 
 
 def _calm_garbage_collector() -> None:

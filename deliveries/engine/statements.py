@@ -35,7 +35,9 @@ changed AS (
     UPDATE deliveries_delivery d SET
         status = r.status, attempts_made = r.number,
         attempts_counted = d.attempts_counted + r.is_counted::int,
-        attempts_uncounted = d.attempts_uncounted + (NOT r.is_counted)::int, next_attempt_at = r.next_attempt_at,
+        -- Five crashes in a row set a delivery aside, not five in its life.
+        attempts_uncounted = CASE WHEN r.is_counted THEN 0 ELSE d.attempts_uncounted + 1 END,
+        next_attempt_at = r.next_attempt_at,
         last_reason = r.reason, last_status = r.response_status, last_attempt_at = r.started_at,
         finished_at = CASE WHEN r.status IN ('delivered', 'failed') THEN r.finished_at END
     FROM result r WHERE d.id = r.delivery_id AND d.attempts_made = r.number - 1

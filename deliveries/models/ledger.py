@@ -88,7 +88,7 @@ class Delivery(models.Model):
         default=0, help_text="Those that use up the schedule since it last began."
     )
     attempts_uncounted = models.PositiveSmallIntegerField(
-        default=0, db_default=0, help_text="Those of the same time that were our own fault."
+        default=0, db_default=0, help_text="In a row, since the last counted one: our own fault."
     )
     next_attempt_at = models.DateTimeField(null=True)
     last_reason = models.CharField(max_length=32, null=True)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -83,6 +83,7 @@ class _Row:
 
     is_type_known: bool
     merchant_id: UUID | None
+    is_account_known: bool
     is_account_foreign: bool
     is_accepted: bool
     deliveries: int
@@ -249,20 +250,24 @@ def _patterns(event_type: str) -> str:
 
 
 def _refuse_unknown(drafts: list[_Draft], rows: list[_Row]) -> None:
-    errors = []
-    for draft, row in zip(drafts, rows, strict=True):
-        position = draft.position
-        if not row.is_type_known:
-            errors.append(FieldError(f"/events/{position}/type", "unknown_event_type", "No such event type."))
-        if row.merchant_id is None:
-            field, code = ("merchant", "unknown_merchant") if draft.event.merchant else ("account", "unknown_account")
-            errors.append(FieldError(f"/events/{position}/{field}", code, f"No such {field}."))
-        elif row.is_account_foreign:
-            errors.append(
-                FieldError(f"/events/{position}/account", "account_of_another_merchant", "Another merchant's account.")
-            )
+    errors = [
+        FieldError(f"/events/{draft.position}/{field}", code, text)
+        for draft, row in zip(drafts, rows, strict=True)
+        for field, code, text in _unknown(draft.event, row)
+    ]
     if errors:
         raise Invalid(*errors)
+
+
+def _unknown(event: NewEvent, row: _Row) -> Iterator[tuple[str, str, str]]:
+    if not row.is_type_known:
+        yield "type", "unknown_event_type", "No such event type."
+    if event.merchant is not None and row.merchant_id is None:
+        yield "merchant", "unknown_merchant", "No such merchant."
+    if not row.is_account_known:
+        yield "account", "unknown_account", "No such account."
+    elif row.is_account_foreign:
+        yield "account", "account_of_another_merchant", "Another merchant's account."
 
 
 def _earlier(drafts: list[_Draft], positions: list[int], *, now: datetime) -> list[Accepted]:

@@ -24,10 +24,14 @@ resolved AS MATERIALIZED (
     ) ON a.reference = i.account
 ),
 judged AS MATERIALIZED (
-    SELECT *, COALESCE(account_merchant_id <> merchant_id, FALSE) AS is_account_foreign FROM resolved
+    SELECT *, COALESCE(account_merchant_id <> merchant_id, FALSE) AS is_account_foreign,
+        account IS NULL OR account_merchant_id IS NOT NULL AS is_account_known
+    FROM resolved
 ),
 verdict AS MATERIALIZED (
-    SELECT bool_and(is_type_known AND merchant_id IS NOT NULL AND NOT is_account_foreign) AS is_sound FROM judged
+    SELECT bool_and(is_type_known AND merchant_id IS NOT NULL AND is_account_known AND NOT is_account_foreign)
+        AS is_sound
+    FROM judged
 ),
 wanted_keys AS (
     SELECT * FROM unnest(
@@ -95,7 +99,7 @@ new_lanes AS (
     ON CONFLICT DO NOTHING
 )
 SELECT
-    j.is_type_known, j.merchant_id, j.is_account_foreign, a.position IS NOT NULL,
+    j.is_type_known, j.merchant_id, j.is_account_known, j.is_account_foreign, a.position IS NOT NULL,
     COALESCE(o.deliveries, 0), COALESCE(o.endpoints, '{}')
 FROM judged j
 LEFT JOIN accepted a ON a.position = j.position

@@ -71,7 +71,9 @@ class TestFanOut:
         assert heard_by("card_state") == {everything, exact}
         assert nothing.pk
 
-    def test_account_filter(self, alice: Merchant, make_endpoint: Make) -> None:
+    def test_account_filter(self, alice: Merchant, make_endpoint: Make, now: datetime) -> None:
+        for reference in ("card-1", "card-9"):
+            Account.objects.create(merchant=alice, reference=reference, created_at=now)
         everything = make_endpoint(alice)
         card = make_endpoint(alice, accounts=["card-1", "card-2"])
         assert heard_by(merchant="alice", account="card-1") == {everything, card}
@@ -124,6 +126,7 @@ class TestRefusals:
             (NewEvent("nope", b"{}", "alice"), "/events/1/type", "unknown_event_type"),
             (NewEvent("invoice.paid", b"{}", "nobody"), "/events/1/merchant", "unknown_merchant"),
             (NewEvent("invoice.paid", b"{}", None, "no-card"), "/events/1/account", "unknown_account"),
+            (NewEvent("invoice.paid", b"{}", "alice", "no-card"), "/events/1/account", "unknown_account"),
             (NewEvent("invoice.paid", b"{}", "alice", "bobs"), "/events/1/account", "account_of_another_merchant"),
             (NewEvent("invoice.paid", b"{}"), "/events/1/merchant", "required"),
             (NewEvent("invoice.paid", b"{}", "alice", id="with space"), "/events/1/id", "invalid"),

@@ -172,3 +172,12 @@ def test_impossible_credentials_are_refused(auth: Auth) -> None:
 def test_settings_do_not_show_their_secrets(value: Any) -> None:
     assert "hidden" not in repr(value)
     assert "hidden" not in repr(wire("paysera", provider_keys=(("rsa", "hidden"),)))
+
+
+def test_an_underscore_is_no_way_around_a_reserved_name() -> None:
+    assert [is_reserved_header(name) for name in ("Content_Type", "X_Forwarded_For", "webhook_id", "X_Team")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
