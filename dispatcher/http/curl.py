@@ -2,7 +2,7 @@
 
 import resource
 import socket
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from contextlib import suppress
 from time import monotonic
@@ -22,6 +22,9 @@ from dispatcher.targets import SENTENCES, Target
 
 IDLE_CONNECTIONS = 4_096
 # Kept open for the next request to the same host. About 20 KiB each with TLS.
+CACHED_HOSTS = 8_192
+# Names and addresses that libcurl remembers, some 300 bytes each. More than may ever be in flight, so that the one that
+# is forgotten is not being used.
 POOLED_HANDLES = 1_024
 # Easy handles that wait for the next request, about 10 KiB each; a burst above makes its own and drops them.
 
@@ -76,6 +79,7 @@ class CurlClient:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._sockets.changed)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         self._timer_at = NEVER
+        self._cached: OrderedDict[tuple[str, int], None] = OrderedDict()
         self._pool: list[Transfer] = []
         self._running: set[Transfer] = set()
         self._waiting: deque[_Waiting] = deque()
@@ -164,6 +168,7 @@ class CurlClient:
     def _launch(
         self, request: Request, *, resolve: list[str], started: float, dns_ms: float | None, now: float
     ) -> None:
+        resolve = self._forget_oldest(request.target) + resolve
         transfer = self._pool.pop() if self._pool else Transfer(self._setup)
         timeout_ms = self._left_ms(started, now)
         try:
@@ -175,6 +180,18 @@ class CurlClient:
             self._finish(request.key, Outcome(Reason.INTERNAL_ERROR, detail=type(error).__name__))
             return
         self._running.add(transfer)
+
+    def _forget_oldest(self, target: Target) -> list[str]:
+        """What RESOLVE must say so that libcurl's cache, which never forgets by itself, does not grow for ever."""
+        cached, host = self._cached, (target.host, target.port)
+        if host in cached:
+            cached.move_to_end(host)
+            return []
+        cached[host] = None
+        if len(cached) <= CACHED_HOSTS:
+            return []
+        (name, port), _ = cached.popitem(last=False)
+        return [f"-{name}:{port}"]
 
     def _finish(self, key: Hashable, outcome: Outcome) -> None:
         self._finished.append(Finished(key, outcome))

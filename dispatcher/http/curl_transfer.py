@@ -19,9 +19,10 @@ from dispatcher.http.headers import header_text
 from dispatcher.outcomes import Outcome, Phases, Reason, reason_of_status
 from dispatcher.targets import SENTENCES
 
-DNS_CACHE_S = 60
-# libcurl's own memory of what RESOLVE told it. Longer than a deadline, so that libcurl never has to ask a resolver of
-# its own; each request says the judged addresses anew, which replaces the entry.
+DNS_CACHE_S = -1
+# For ever: each request says its judged addresses anew, which replaces the entry. With any other value libcurl looks
+# through its whole cache after each request: 135 us of CPU a request at 8,000 hosts, against 9. The client keeps the
+# cache small itself.
 IDLE_CONNECTION_S = 55
 # Load balancers commonly hang up after 60 s: ours goes first, so that fewer requests meet a connection about to close.
 CONNECTION_LIFE_S = 300

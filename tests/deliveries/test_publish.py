@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
-from django.test.utils import CaptureQueriesContext
 
 from deliveries.models import Delivery, Event, IdempotencyKey, Lane, LaneEntry
 from deliveries.services import NewEvent, publish, publish_batch
 from subscriptions.errors import Conflict, Invalid, TooLarge
 from subscriptions.models import Account, Endpoint, EventType, Merchant
+from tests.statements import counting_statements
 
 Make = Callable[..., Any]
 
@@ -254,8 +254,6 @@ class TestTransactions:
             make_endpoint(alice)
         for count in (1, 500):
             events = [NewEvent("invoice.paid", b"{}", "alice")] * count
-            with CaptureQueriesContext(
-                connection,
-            ) as queries:
+            with counting_statements() as statements:
                 publish_batch(events, scope="t", now=now)
-            assert len(queries) == 2
+            assert len(statements) == 2

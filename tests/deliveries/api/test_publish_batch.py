@@ -3,12 +3,11 @@
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from deliveries.models import Event, IdempotencyKey
 from subscriptions.models import Endpoint, StoredAnswer
 from tests.deliveries.api.conftest import Caller, Make, World, code_of, errors_of
+from tests.statements import counting_statements
 
 URL = "/api/v2/events/batch"
 SOUND = {"type": "invoice.paid", "merchant": "alice", "payload": {"a": 1}}
@@ -133,9 +132,9 @@ def test_statements_do_not_grow_with_the_batch(world: World, provider: Caller, m
     for _ in range(3):
         make_endpoint(world.alice)
     for count in (1, 500):
-        with CaptureQueriesContext(connection) as queries:
+        with counting_statements() as statements:
             assert provider.post(URL, batch(*[{}] * count)).status_code == 202
-        assert len(queries) == 3
+        assert len(statements) == 3
 
 
 def test_the_index_is_that_of_the_request_behind_duplicates_too(world: World, provider: Caller) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from deliveries.models import Delivery, Event, IdempotencyKey, LaneEntry
 from subscriptions.models import Endpoint
 from tests.deliveries.api.conftest import Caller, Make, World, code_of, errors_of
+from tests.statements import counting_statements
 
 URL = "/api/v2/events"
 SOUND = {"type": "invoice.paid", "merchant": "alice", "payload": {"a": 1}}
@@ -235,6 +235,6 @@ def test_three_statements_in_all(world: World, provider: Caller, make_endpoint: 
     """The key, the event with all that is owed for it, the lanes' mark."""
     for _ in range(3):
         make_endpoint(world.alice)
-    with CaptureQueriesContext(connection) as queries:
+    with counting_statements() as statements:
         assert provider.post(URL, SOUND).json()["deliveries"] == 3
-    assert len(queries) == 3, [query["sql"][:80] for query in queries.captured_queries]
+    assert len(statements) == 3, [statement[:80] for statement in statements]

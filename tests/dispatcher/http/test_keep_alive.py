@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from dispatcher.http import curl
 from dispatcher.http.door import Request
 from dispatcher.outcomes import Reason
 from tests.dispatcher.http.conftest import Sender, collect, target_of
@@ -110,3 +111,16 @@ def test_a_client_leaves_no_thread_of_its_own_in_the_way(sender: Sender) -> None
         sender.send(receiver.url("/", name=NAME))
         known = {thread.name for thread in threading.enumerate() if not thread.daemon}
     assert known == {"MainThread"}
+
+
+def test_what_libcurl_remembers_of_hosts_stays_bounded(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libcurl's cache never forgets by itself here; a host that was made to be forgotten is simply told again."""
+    monkeypatch.setattr(curl, "CACHED_HOSTS", 2)
+    hosts = ["a.signet.example", "b.signet.example", "c.signet.example", "a.signet.example"]
+    sender.names.answers |= {host: [["127.0.0.1"]] for host in hosts}
+    with Receiver(keep_alive()) as receiver:
+        client = sender.client()
+        for host in hosts:
+            assert sender.send(receiver.url("/", name=host), client=client).reason is Reason.DELIVERED
+        if isinstance(client, curl.CurlClient):
+            assert list(client._cached) == [("c.signet.example", receiver.port), ("a.signet.example", receiver.port)]
