@@ -1,6 +1,5 @@
 """Publishing: an event and all that is owed for it, written at once or not at all."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from django.db import connection, transaction
 
 from deliveries.doorbell import wake
 from deliveries.models import IdempotencyKey
+from deliveries.services.new_event import Accepted, NewEvent
 from deliveries.services.publish_checks import check_events
 from deliveries.services.publish_sql import FIND_KEYS, INSERT_EVENTS
 from dispatcher.ids import InvalidId, Prefix, new_id, parse, show
@@ -22,37 +22,6 @@ IDEMPOTENCY_LIFE = timedelta(hours=24)
 # As api.md promises. The ids that providers choose are kept as long as the events themselves.
 EVENT_ID_SCOPE = "event-id"
 PYTHON_SCOPE = "python"
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """What a provider says happened.
-
-    `payload` is JSON text, delivered byte for byte. `merchant` is an id or the provider's reference; without it the
-    merchant is found from `account`. `id` and `idempotency_key` are the caller's own, both optional.
-    """
-
-    type: str
-    payload: bytes
-    merchant: str | None = None
-    account: str | None = None
-    id: str | None = None
-    occurred_at: datetime | None = None
-    idempotency_key: str | None = None
-
-    def digest(self) -> bytes:
-        """What makes two requests the same request."""
-        said = [self.type, self.merchant, self.account, self.id, self.occurred_at and self.occurred_at.isoformat()]
-        return hashlib.sha256(json.dumps(said).encode() + b"\n" + self.payload).digest()
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The answer to one event: its id, whether it had been published before, and how many deliveries it has."""
-
-    id: str
-    is_duplicate: bool
-    deliveries: int
 
 
 @dataclass(frozen=True, slots=True)

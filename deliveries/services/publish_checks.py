@@ -2,18 +2,15 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 
 from deliveries.models.ledger import EXTERNAL_ID_LENGTH
+from deliveries.services.new_event import NewEvent
 from dispatcher.strict_json import UnreadableJson, check_json
 from subscriptions.errors import FieldError, Invalid, TooLarge
 from subscriptions.models.catalogue import EVENT_TYPE_LENGTH
 from subscriptions.models.merchants import REFERENCE_LENGTH
-
-if TYPE_CHECKING:
-    from deliveries.services.publish import NewEvent
 
 BATCH_EVENTS = 1000
 KEY_LENGTH = 128
@@ -21,7 +18,7 @@ KEY_LENGTH = 128
 _ID_FORM = re.compile(rf"[!-~]{{1,{EXTERNAL_ID_LENGTH}}}")
 
 
-def check_events(events: "Sequence[NewEvent]", *, are_payloads_checked: bool) -> None:
+def check_events(events: Sequence[NewEvent], *, are_payloads_checked: bool) -> None:
     """Raises Invalid with every fault found, or TooLarge."""
     if not 1 <= len(events) <= BATCH_EVENTS:
         raise Invalid(FieldError("/events", "wrong_length", f"A batch holds 1 to {BATCH_EVENTS} events."))
@@ -37,7 +34,7 @@ def check_events(events: "Sequence[NewEvent]", *, are_payloads_checked: bool) ->
         raise Invalid(*errors)
 
 
-def _faults(event: "NewEvent", *, is_payload_checked: bool) -> Iterator[tuple[str, str, str]]:
+def _faults(event: NewEvent, *, is_payload_checked: bool) -> Iterator[tuple[str, str, str]]:
     if event.merchant is None and event.account is None:
         yield "merchant", "required", "Name the merchant, or an account that belongs to one."
     for field, text in (("merchant", event.merchant), ("account", event.account)):
