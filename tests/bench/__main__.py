@@ -39,7 +39,7 @@ def main() -> None:
         sys.exit(130)
     _say(report.plain(), "", report.markdown())
     if options.write:
-        sys.exit("\n".join(documents.write(report.markdown())) or 0)
+        sys.exit("\n".join(documents.write(report)) or 0)
 
 
 def _options() -> argparse.Namespace:

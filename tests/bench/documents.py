@@ -3,14 +3,18 @@
 from pathlib import Path
 
 from tests.bench.processes import CHECKOUT
+from tests.bench.report import Report
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
-DOCUMENTS = (CHECKOUT / "docs" / "performance.md", CHECKOUT / "README.md")
 
 
-def write(table: str) -> list[str]:
-    """Returns a sentence for each document that could not take the table."""
-    return [fault for path in DOCUMENTS if (fault := _insert(path, table))]
+def write(report: Report) -> list[str]:
+    """The whole table for the document, the rows with marks for the README. A sentence for each that cannot take it."""
+    tables = {
+        CHECKOUT / "docs" / "performance.md": report.markdown(),
+        CHECKOUT / "README.md": report.markdown(is_whole=False),
+    }
+    return [fault for path, table in tables.items() if (fault := _insert(path, table))]
 
 
 def _insert(path: Path, table: str) -> str:

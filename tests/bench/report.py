@@ -60,10 +60,11 @@ class Report:
         ]
         return "\n".join([text[0], "  ".join("-" * width for width in widths), *text[1:], "", self.footer()])
 
-    def markdown(self) -> str:
+    def markdown(self, *, is_whole: bool = True) -> str:
+        """The table; without `is_whole` only the rows that have a mark."""
+        rows = [row for row in self.rows if is_whole or row.mark]
         lines = [
-            f"| {' | '.join(cells)} |"
-            for cells in (HEADINGS, ("---",) * len(HEADINGS), *(r.cells() for r in self.rows))
+            f"| {' | '.join(cells)} |" for cells in (HEADINGS, ("---",) * len(HEADINGS), *(row.cells() for row in rows))
         ]
         return "\n".join([*lines, "", self.footer()])
 
