@@ -5,12 +5,14 @@ directory of their own, and are gone afterwards. Django reads its settings once,
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 import redis
 from django.conf import settings
 
+from tests.receivers.receiver import Receiver, Script
 from tests.services import empty_redis, prepare_environment
 
 prepare_environment(already_configured=settings.configured)
@@ -27,3 +29,10 @@ def redis_client() -> Iterator["redis.Redis"]:
     empty_redis(client)
     yield client
     client.close()
+
+
+@pytest.fixture
+def receive() -> Iterator[Callable[[Script], Receiver]]:
+    """Starts receivers that run until the test ends."""
+    with ExitStack() as running:
+        yield lambda script: running.enter_context(Receiver(script))

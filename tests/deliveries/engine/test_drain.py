@@ -48,21 +48,6 @@ def alice(make_merchant: Make, make_type: Make) -> Merchant:
     return merchant
 
 
-@pytest.fixture
-def receive() -> Iterator[Callable[[Script], Receiver]]:
-    running: list[Receiver] = []
-
-    def start(script: Script) -> Receiver:
-        receiver = Receiver(script)
-        receiver.__enter__()
-        running.append(receiver)
-        return receiver
-
-    yield start
-    for receiver in running:
-        receiver.__exit__(None, None, None)
-
-
 def make_due() -> None:
     """Let every retry come due, instead of waiting for it."""
     with connection.cursor() as cursor:
