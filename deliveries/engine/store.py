@@ -69,10 +69,6 @@ class Store:
     def is_connected(self) -> bool:
         return self._connection is not None and not self._connection.closed
 
-    def begin_anew(self) -> None:
-        """A new token: whatever was leased under the old one is somebody else's business."""
-        self.token = new_id()
-
     def clock(self) -> datetime:
         """The database's time, which is the same for all hosts."""
         (found,) = self._fetch("SELECT clock_timestamp()", {})[0]

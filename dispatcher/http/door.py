@@ -4,7 +4,6 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
-from dispatcher.addresses import AddressRules
 from dispatcher.outcomes import Outcome
 from dispatcher.targets import Target
 
@@ -59,7 +58,3 @@ class Client(Protocol):
 
     def close(self) -> None:
         """Abandon what is in flight and free every socket."""
-
-
-class ClientFactory(Protocol):
-    def __call__(self, *, rules: AddressRules, limits: Limits) -> Client: ...
