@@ -33,6 +33,8 @@ class Prefix(StrEnum):
     ATTEMPT = "att"
     REPLAY = "rpl"
     AUDIT = "aud"
+    RULE = "rul"
+    PROVIDER_KEY = "pk"
 
 
 class InvalidId(ValueError):

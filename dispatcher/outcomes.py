@@ -42,6 +42,9 @@ class Reason(StrEnum):
     RESPONSE_TOO_LARGE_HEADERS = "response_too_large_headers"
     PROTOCOL_ERROR = "protocol_error"
 
+    RECIPIENT_REFUSED = "recipient_refused"
+    GATEWAY_REFUSED = "gateway_refused"
+
     INTERRUPTED = "interrupted"
     CANCELLED = "cancelled"
     INTERNAL_ERROR = "internal_error"

@@ -67,6 +67,8 @@ def decide(
         return _after_our_own_failure(outcome.reason, attempts_made, schedule, jitter)
     if outcome.reason is Reason.HTTP_GONE:
         return GONE
+    if outcome.reason is Reason.RECIPIENT_REFUSED:
+        return FAILED
     if outcome.status in stop_statuses or attempts_counted >= len(schedule):
         return FAILED
     wait_s = _stretched(schedule[attempts_counted], jitter)

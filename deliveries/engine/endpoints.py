@@ -10,9 +10,9 @@ from django.conf import settings
 from dispatcher.ack import ANY_SUCCESS, AckRule, parse_ack
 from dispatcher.keyring import DecryptionFailed
 from dispatcher.outcomes import Outcome, Reason
-from dispatcher.profiles.catalogue import PROFILES
-from dispatcher.profiles.engine import Auth, Rendered, Secret, Wire, prepare
+from dispatcher.profiles.engine import Auth, ProviderKey, Rendered, Secret, Wire, prepare
 from dispatcher.profiles.frame import Message
+from dispatcher.profiles.model import Profile
 from dispatcher.targets import InvalidUrl, Target, TargetRules, parse_target
 from subscriptions.selectors.sending import Sending, endpoints_to_send
 
@@ -70,8 +70,7 @@ class EndpointCache:
 
 def make_ready(sending: Sending, rules: TargetRules) -> Ready:
     """Prepare an endpoint; what cannot be prepared becomes the outcome of its attempts, and harms nobody else."""
-    profile = PROFILES.get(sending.profile)
-    retry = profile.retry if profile else None
+    retry = sending.format.retry if sending.format else None
     schedule = sending.retry_schedule
     if schedule is None:
         schedule = retry.schedule if retry and retry.schedule is not None else settings.RETRY_SCHEDULE
@@ -86,11 +85,13 @@ def make_ready(sending: Sending, rules: TargetRules) -> Ready:
 
 
 def _sendable(sending: Sending, rules: TargetRules) -> Sendable | Outcome:
+    profile = sending.format
+    if profile is None:
+        return Outcome(Reason.INTERNAL_ERROR, detail="The endpoint's profile is not there, or cannot be read.")
     try:
-        profile = PROFILES[sending.profile]
         target = parse_target(sending.url, rules=rules)
         ack = parse_ack(sending.ack) if sending.ack is not None else profile.ack
-        return Sendable(target, prepare(_wire(sending, target)), ack)
+        return Sendable(target, prepare(_wire(sending, profile, target)), ack)
     except InvalidUrl as refusal:
         return Outcome(Reason(refusal.code), detail=str(refusal))
     except DecryptionFailed:
@@ -102,11 +103,14 @@ def _sendable(sending: Sending, rules: TargetRules) -> Sendable | Outcome:
         return Outcome(Reason.INTERNAL_ERROR, detail="The endpoint's settings cannot be used.")
 
 
-def _wire(sending: Sending, target: Target) -> Wire:
+def _wire(sending: Sending, profile: Profile, target: Target) -> Wire:
     return Wire(
-        profile=PROFILES[sending.profile],
+        profile=profile,
         target=target,
         secrets=tuple(Secret(secret.open(), secret.expires_at) for secret in sending.secrets),
         headers=tuple(sending.headers.items()),
+        provider_keys=tuple(
+            ProviderKey(key.family, key.open(), key.signs_from, key.signs_until) for key in sending.provider_keys
+        ),
         auth=Auth(sending.auth_type, sending.auth_name, sending.open_auth()),  # type: ignore[arg-type] # a constraint
     )

@@ -2,5 +2,7 @@
 
 from deliveries.models.lanes import Lane, LaneEntry
 from deliveries.models.ledger import Attempt, Delivery, Event, IdempotencyKey
+from deliveries.models.replays import Replay
+from deliveries.models.statistics import CountDelta, HourlyCount
 
-__all__ = ["Attempt", "Delivery", "Event", "IdempotencyKey", "Lane", "LaneEntry"]
+__all__ = ["Attempt", "CountDelta", "Delivery", "Event", "HourlyCount", "IdempotencyKey", "Lane", "LaneEntry", "Replay"]

@@ -25,6 +25,7 @@ class Event(models.Model):
     account = models.CharField(max_length=REFERENCE_LENGTH, null=True)
     payload = models.BinaryField()
     is_test = models.BooleanField(default=False)
+    is_live = models.BooleanField(default=True, db_default=True, help_text="The merchant's mode when it was published.")
     occurred_at = models.DateTimeField()
     created_at = models.DateTimeField()
 
@@ -148,6 +149,9 @@ class Attempt(models.Model):
     trigger = models.CharField(max_length=8, choices=Trigger)
     is_counted = models.BooleanField(help_text="Whether it used up one of the schedule's tries.")
     reason = models.CharField(max_length=32)
+    leaves = models.CharField(
+        max_length=16, null=True, choices=Delivery.Status, help_text="The delivery's status after this attempt."
+    )
     url = models.CharField(max_length=2048)
     request_headers = models.TextField(help_text="As sent, one a line; credentials masked.")
     request_body = models.BinaryField(null=True, help_text="As sent; null when it is the event's payload.")

@@ -28,7 +28,7 @@ from dispatcher.profiles.signing import ENCODERS, decode_key, make_signer
 from dispatcher.profiles.templates import compile_bytes, compile_text
 from dispatcher.targets import Target
 
-__all__ = ["USER_AGENT", "Auth", "Message", "Rendered", "Renderer", "Secret", "Wire", "prepare"]
+__all__ = ["USER_AGENT", "Auth", "Message", "ProviderKey", "Rendered", "Renderer", "Secret", "Wire", "prepare"]
 
 try:
     USER_AGENT = f"Signet/{version('signet-webhooks')}"
@@ -48,11 +48,22 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderKey:
+    """A private key of the provider (`rsa`, `ed25519`, `ec`) in PEM form. It signs from `signs_from` to `signs_until`;
+    None: since ever, for ever."""
+
+    family: str
+    pem: str = field(repr=False)
+    signs_from: datetime | None = None
+    signs_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Wire:
     """An endpoint's settings that shape what goes on the wire; prepared once for each version of the endpoint.
 
-    `secrets` are newest first, `headers` the endpoint's own, `provider_keys` pairs of key family (`rsa`, `ed25519`,
-    `ec`) and private key in PEM form, for the profiles that the provider signs.
+    `secrets` and `provider_keys` are newest first, `headers` the endpoint's own. Provider keys are for the profiles
+    that the provider signs.
     """
 
     profile: Profile
@@ -60,7 +71,7 @@ class Wire:
     secrets: tuple[Secret, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     auth: Auth = NO_AUTH
-    provider_keys: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    provider_keys: tuple[ProviderKey, ...] = field(default=(), repr=False)
 
 
 class Rendered(NamedTuple):
@@ -197,7 +208,7 @@ def _keys(signature: Signature, wire: Wire, secrets: Sequence[Secret]) -> list[s
     if signature.signer == "endpoint":
         return [secret.text for secret in secrets]
     family = KEY_FAMILIES.get(signature.algorithm)
-    keys = [key for name, key in wire.provider_keys if name == family]
+    keys = [key.pem for key in wire.provider_keys if key.family == family]
     if not keys:
         raise ProfileError(f"The profile {wire.profile.name} needs a key of the provider ({family}).")
     return keys

@@ -57,6 +57,11 @@ class Signature:
     signer: Literal["endpoint", "provider"] = "endpoint"
 
 
+def is_provider_signed(profile: "Profile") -> bool:
+    """Whether it needs a key of the provider."""
+    return any(signature.signer == "provider" for signature in profile.signatures)
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """`schedule`: seconds before each retry, None for the platform's own. At `stop_statuses` nothing is tried again."""

@@ -5,10 +5,10 @@ from typing import Any
 
 from django import forms
 
-from dispatcher.profiles.catalogue import PROFILES
 from subscriptions.admin.forms import JsonField, LinesField, MerchantField, ServiceForm
 from subscriptions.models import Endpoint
 from subscriptions.models.endpoints import MAX_IN_FLIGHT
+from subscriptions.selectors import profiles
 from subscriptions.services import endpoints
 from subscriptions.services.endpoint_auth import NAME_OF, SECRET_OF
 from subscriptions.services.endpoint_rules import MOST_RATE
@@ -67,7 +67,7 @@ class EndpointForm(ServiceForm[Endpoint]):
     url = forms.CharField(label="URL", widget=forms.TextInput(attrs={"class": "vLargeTextField"}))
     description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
     profile = forms.ChoiceField(
-        choices=[(name, name) for name in PROFILES], initial="default", help_text="The wire format."
+        choices=lambda: [(name, name) for name in profiles.names()], initial="default", help_text="The wire format."
     )
     event_types = LinesField(required=False, help_text="One a line, `invoice.*` allowed. Nothing: all.")
     accounts = LinesField(required=False, help_text="References, one a line. Nothing: all.")

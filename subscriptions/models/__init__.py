@@ -3,6 +3,22 @@
 from subscriptions.models.access import ApiKey, AuditEntry, StoredAnswer
 from subscriptions.models.catalogue import EventType
 from subscriptions.models.endpoints import Endpoint, SigningSecret
+from subscriptions.models.formats import AddressCheck, MessageTemplate, ProviderKey, WireProfile
 from subscriptions.models.merchants import Account, Merchant
+from subscriptions.models.rules import Rule
 
-__all__ = ["Account", "ApiKey", "AuditEntry", "Endpoint", "EventType", "Merchant", "SigningSecret", "StoredAnswer"]
+__all__ = [
+    "Account",
+    "AddressCheck",
+    "ApiKey",
+    "AuditEntry",
+    "Endpoint",
+    "EventType",
+    "Merchant",
+    "MessageTemplate",
+    "ProviderKey",
+    "Rule",
+    "SigningSecret",
+    "StoredAnswer",
+    "WireProfile",
+]

@@ -19,6 +19,14 @@ class EventType(models.Model):
     description = models.TextField(blank=True, default="")
     schema = models.JSONField(null=True, blank=True)
     example = models.JSONField(null=True, blank=True)
+    strict = models.BooleanField(
+        default=False, db_default=False, help_text="Whether a payload that does not fit the schema is refused."
+    )
+    schema_tag = models.UUIDField(
+        default=new_id,
+        editable=False,
+        help_text="New with every change of the schema.",
+    )
     archived = models.BooleanField(default=False)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -27,6 +35,9 @@ class EventType(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["name"], name="event_type_name_unique"),
             models.CheckConstraint(name="event_type_name_form", condition=Q(name__regex=EVENT_TYPE_PATTERN)),
+            models.CheckConstraint(
+                name="event_type_strict_has_schema", condition=Q(strict=False) | Q(schema__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:

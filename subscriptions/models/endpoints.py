@@ -57,6 +57,17 @@ class Endpoint(models.Model):
     rate_limit = models.PositiveIntegerField(null=True, blank=True, help_text="Deliveries a second. Null: none.")
     max_in_flight = models.PositiveSmallIntegerField(default=MAX_IN_FLIGHT)
     ordered = models.BooleanField(default=False)
+    rule = models.ForeignKey(
+        "subscriptions.Rule",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="recipients",
+        help_text="The rule that it is a recipient of; its event types and accounts are the rule's.",
+    )
+    verified_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the owner of the address or number said yes. Webhooks need no yes."
+    )
     metadata: "models.JSONField[dict[str, str], dict[str, str]]" = models.JSONField(default=dict, blank=True)
     is_active = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=64, blank=True, default="")

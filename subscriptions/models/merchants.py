@@ -16,12 +16,19 @@ class Merchant(models.Model):
         PORTFOLIO = "portfolio"
         RESELLER = "reseller"
 
+    class Mode(models.TextChoices):
+        LIVE = "live"
+        TEST = "test"
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     kind = models.CharField(max_length=16, choices=Kind, default=Kind.MERCHANT)
     parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
     name = models.CharField(max_length=255)
     reference = models.CharField(
         max_length=REFERENCE_LENGTH, null=True, blank=True, help_text="The provider's own name for this merchant."
+    )
+    mode = models.CharField(
+        max_length=4, choices=Mode, default=Mode.LIVE, db_default=Mode.LIVE, help_text="Whether its events are real."
     )
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -35,6 +42,7 @@ class Merchant(models.Model):
             models.CheckConstraint(
                 name="merchant_kind_known", condition=Q(kind__in=["merchant", "portfolio", "reseller"])
             ),
+            models.CheckConstraint(name="merchant_mode_known", condition=Q(mode__in=["live", "test"])),
             models.CheckConstraint(name="merchant_not_its_own_parent", condition=Q(parent=None) | ~Q(parent=F("id"))),
             models.CheckConstraint(name="merchant_reference_not_empty", condition=~Q(reference="")),
         ]

@@ -1,7 +1,7 @@
 """What a sender must know of endpoints, in one statement however many they are."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,10 +9,15 @@ from uuid import UUID
 
 from django.db import connection
 
+from dispatcher.profiles.model import Profile, is_provider_signed
+from subscriptions.selectors import profiles, provider_keys
+from subscriptions.selectors.provider_keys import SealedProviderKey
 from subscriptions.services import vault
 
+PROFILE_COLUMN = 4
+
 SENDING = """
-SELECT e.id, e.version, e.target, e.profile, e.headers::text, e.ack::text, e.retry_schedule, e.ordered,
+SELECT e.id, e.version, e.channel, e.target, e.profile, e.headers::text, e.ack::text, e.retry_schedule, e.ordered,
     e.auth_type, e.auth_name, e.auth_ciphertext,
     -- The current secret, then those that still overlap, newest first. Not by id alone: hosts' clocks differ.
     ARRAY(
@@ -48,8 +53,13 @@ class Sending:
 
     id: UUID
     version: int
+    channel: str
     url: str
     profile: str
+    # None for a format that is not there, or whose stored data cannot be read.
+    format: Profile | None
+    # The provider's own, where the format wants them.
+    provider_keys: tuple[SealedProviderKey, ...]
     headers: dict[str, str]
     ack: dict[str, Any] | None
     retry_schedule: tuple[int, ...] | None
@@ -70,16 +80,24 @@ def endpoints_to_send(endpoint_ids: Collection[UUID]) -> list[Sending]:
     """The settings of these endpoints; opening a secret is left to the caller, so that a bad one harms only itself."""
     with connection.cursor() as cursor:
         cursor.execute(SENDING, [list(endpoint_ids)])
-        return [_sending(row) for row in cursor.fetchall()]
+        rows = cursor.fetchall()
+    formats = profiles.find_many({row[PROFILE_COLUMN] for row in rows})
+    # Read only where a format wants them; then one statement for all.
+    keys = provider_keys.sealed() if any(map(is_provider_signed, formats.values())) else ()
+    return [_sending(row, formats, keys) for row in rows]
 
 
-def _sending(row: tuple[Any, ...]) -> Sending:
-    (id_, version, url, profile, headers, ack, schedule, ordered, auth_type, auth_name, auth, *secrets) = row
+def _sending(row: tuple[Any, ...], formats: Mapping[str, Profile], keys: tuple[SealedProviderKey, ...]) -> Sending:
+    (id_, version, channel, url, profile, headers, ack, schedule, ordered, auth_type, auth_name, auth, *secrets) = row
+    found = formats.get(profile)
     return Sending(
         id=id_,
         version=version,
+        channel=channel,
         url=url,
         profile=profile,
+        format=found,
+        provider_keys=keys if found and is_provider_signed(found) else (),
         headers=json.loads(headers),
         ack=None if ack is None else json.loads(ack),
         retry_schedule=None if schedule is None else tuple(schedule),

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from dispatcher.ack import AckRuleError, parse_ack
-from dispatcher.profiles.catalogue import PROFILES
 from dispatcher.profiles.secrets import SECRET_LENGTH, InvalidSecret
 from dispatcher.profiles.secrets import check_secret as check_fit
 from subscriptions.errors import FieldError, Invalid
@@ -13,6 +12,7 @@ from subscriptions.models import Endpoint, EventType
 from subscriptions.models.catalogue import EVENT_TYPE_LENGTH, EVENT_TYPE_PATTERN
 from subscriptions.models.endpoints import MAX_IN_FLIGHT_CEILING
 from subscriptions.models.merchants import REFERENCE_LENGTH
+from subscriptions.selectors import profiles
 from subscriptions.services import shapes, signing_secrets
 from subscriptions.services.endpoint_auth import SECRET_OF, check_auth
 from subscriptions.services.endpoint_headers import check_headers
@@ -61,6 +61,12 @@ def _check_ack(value: Any) -> dict[str, Any] | None:
     return None if value is None else dict(value)
 
 
+def _check_profile(value: Any) -> str:
+    if isinstance(value, str) and profiles.find(value) is not None:
+        return value
+    return str(shapes.choice(profiles.names())(value))
+
+
 check_secret = shapes.line(most=SECRET_LENGTH)
 
 CONFIG: Shape = {
@@ -75,7 +81,7 @@ CHANGES: Shape = {
     "is_active": shapes.boolean,
     "description": shapes.prose(most=1024),
     "channel": shapes.choice([Endpoint.Channel.WEBHOOK]),
-    "profile": shapes.choice(PROFILES),
+    "profile": _check_profile,
     "accounts": _check_accounts,
     "auth": check_auth,
     "headers": check_headers,
@@ -133,7 +139,10 @@ def _missing_credential(values: Mapping[str, Any], present: Endpoint | None) -> 
 
 def _unfit_secrets(values: Mapping[str, Any], present: Endpoint | None) -> list[FieldError]:
     """Every secret that will sign must fit the profile: the given one; when the profile changes, those stored."""
-    profile = PROFILES[values.get("profile") or (present.profile if present else "default")]
+    name = values.get("profile") or (present.profile if present else "default")
+    profile = profiles.find(name)
+    if profile is None:
+        return []  # gone since; the endpoint's deliveries say so
     at, code, texts = "/secret", "invalid_secret", [values.get("secret")]
     if present is not None and profile.name != present.profile:
         at, code, texts = "/profile", "unfit_secret", list(signing_secrets.texts(present))

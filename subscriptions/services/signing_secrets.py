@@ -8,10 +8,11 @@ from uuid import UUID
 from django.db import transaction
 
 from dispatcher.ids import new_id
-from dispatcher.profiles.catalogue import PROFILES
+from dispatcher.profiles.model import Profile
 from dispatcher.profiles.secrets import InvalidSecret, check_secret, generate
 from subscriptions.errors import Conflict, FieldError, Invalid, NotFound
 from subscriptions.models import Endpoint, Merchant, SigningSecret
+from subscriptions.selectors import profiles
 from subscriptions.services import audit, endpoint_rows, vault
 from subscriptions.services.locks import lock_endpoint
 
@@ -81,7 +82,7 @@ def _fitting(profile: str, given: str | None) -> str:
     if text is None:
         raise Conflict("Deliveries in this endpoint's profile are signed with the provider's key.", code="no_secret")
     try:
-        check_secret(PROFILES[profile], text)
+        check_secret(_format(profile), text)
     except InvalidSecret as trouble:
         raise Invalid(FieldError("/secret", "invalid_secret", str(trouble))) from None
     return text
@@ -128,8 +129,15 @@ def texts(endpoint: Endpoint) -> list[str]:
 
 def generate_for(profile: str) -> str | None:
     """A fresh secret in the profile's form; None where only the provider's own key signs."""
-    chosen = PROFILES[profile]
+    chosen = _format(profile)
     return None if chosen.key_form == "none" else generate(chosen)
+
+
+def _format(name: str) -> Profile:
+    """Raises Conflict for a provider's own format that is there no more."""
+    if found := profiles.find(name):
+        return found
+    raise Conflict(f"There is no profile {name}.", code="unknown_profile")
 
 
 def open_text(row: SigningSecret) -> str:

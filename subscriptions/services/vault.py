@@ -8,6 +8,7 @@ from django.conf import settings
 from dispatcher.keyring import Keyring
 
 SIGNING_SECRET = "signing_secret"  # noqa: S105 - what is bound to, not a secret
+PROVIDER_KEY = "provider_key"
 ENDPOINT_AUTH = "endpoint_auth"
 STORED_ANSWER = "stored_answer"
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dispatcher.ack import ANY_SUCCESS, BodyStartsWith
 from dispatcher.profiles.catalogue import PROFILES
-from dispatcher.profiles.engine import Message, Secret
+from dispatcher.profiles.engine import Message, ProviderKey, Secret
 from dispatcher.profiles.model import ProfileError, RenderError
 from dispatcher.profiles.secrets import generate
 from tests.dispatcher.profile_samples import BASE64, BODY, KEY, MESSAGE, NOW, TARGET, TEXT, WHSEC, headers, raw, render
@@ -85,7 +85,9 @@ def test_every_profile_names_its_source_and_itself() -> None:
 @pytest.mark.parametrize("profile", [name for name, profile in PROFILES.items() if profile.key_form != "none"])
 def test_a_generated_secret_renders_with_its_profile(profile: str, rsa_pem: str) -> None:
     message = MESSAGE._replace(payload=b'{"id":"1","amount":"1.10"}')
-    rendered = render(profile, generate(PROFILES[profile]), message=message, provider_keys=(("rsa", rsa_pem),))
+    rendered = render(
+        profile, generate(PROFILES[profile]), message=message, provider_keys=(ProviderKey("rsa", rsa_pem),)
+    )
     assert rendered.body
     assert rendered.body == rendered.body.strip()
 
@@ -340,7 +342,7 @@ def from_base64url(text: str) -> bytes:
 def test_paysera_posts_two_fields_that_its_receivers_can_read_and_verify(
     rsa_pem: str, verify_by_openssl: Callable[[str, bytes, bytes], bool]
 ) -> None:
-    rendered = render("paysera", message=payment(), provider_keys=(("rsa", rsa_pem),))
+    rendered = render("paysera", message=payment(), provider_keys=(ProviderKey("rsa", rsa_pem),))
     fields = parse_qsl(rendered.body.decode(), strict_parsing=True)
     assert [name for name, _ in fields] == ["data", "sign"]
     data, sign = dict(fields)["data"], dict(fields)["sign"]
@@ -367,7 +369,7 @@ def test_paysera_posts_two_fields_that_its_receivers_can_read_and_verify(
 def test_paysera_checkout_classic_has_three_signatures(
     rsa_pem: str, verify_by_openssl: Callable[[str, bytes, bytes], bool]
 ) -> None:
-    rendered = render("paysera-checkout-classic", TEXT, message=payment(), provider_keys=(("rsa", rsa_pem),))
+    rendered = render("paysera-checkout-classic", TEXT, message=payment(), provider_keys=(ProviderKey("rsa", rsa_pem),))
     fields = dict(parse_qsl(rendered.body.decode(), strict_parsing=True))
     assert list(fields) == ["data", "ss1", "ss2", "ss3"]
     data = fields["data"].encode()
@@ -377,7 +379,7 @@ def test_paysera_checkout_classic_has_three_signatures(
 
 
 def test_a_form_field_carries_the_newest_signature_only(rsa_pem: str) -> None:
-    keys = (("rsa", rsa_pem),)
+    keys = (ProviderKey("rsa", rsa_pem),)
     both = render("paysera-checkout-classic", TEXT, OLD, message=payment(), provider_keys=keys)
     assert both.body == render("paysera-checkout-classic", TEXT, message=payment(), provider_keys=keys).body
 
@@ -391,7 +393,7 @@ def test_a_profile_that_the_provider_signs_needs_its_key() -> None:
 @pytest.mark.parametrize("profile", ["paysera-checkout-classic", "twilio"])
 def test_a_form_of_a_payload_that_is_not_flat_is_refused(profile: str, payload: bytes, rsa_pem: str) -> None:
     with pytest.raises(RenderError, match=r"^The payload is no (JSON|flat) object"):
-        render(profile, message=MESSAGE._replace(payload=payload), provider_keys=(("rsa", rsa_pem),))
+        render(profile, message=MESSAGE._replace(payload=payload), provider_keys=(ProviderKey("rsa", rsa_pem),))
 
 
 def test_twilio_signs_url_and_sorted_parameters() -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.profiles.engine import prepare
+from dispatcher.profiles.engine import ProviderKey, prepare
 from dispatcher.profiles.headers import HeaderError
 from dispatcher.profiles.model import (
     Algorithm,
@@ -88,14 +88,16 @@ def test_md5_concat_appends_the_key() -> None:
 def test_ed25519_takes_a_pem_key_of_the_provider() -> None:
     key = Ed25519PrivateKey.generate()
     profile = with_signature(key="pem", algorithm="ed25519", encoding="base64", signer="provider")
-    sent = headers(render(profile, provider_keys=(("ed25519", pem(key)),)))
+    sent = headers(render(profile, provider_keys=(ProviderKey("ed25519", pem(key)),)))
     key.public_key().verify(base64.b64decode(sent["X-Sig"]), BODY)
 
 
 def test_jws_es256_is_a_detached_jws() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     profile = with_signature(key="pem", algorithm="jws-es256", encoding="text", signer="provider")
-    head, payload, signature = headers(render(profile, provider_keys=(("ec", pem(key)),)))["X-Sig"].split(".")
+    head, payload, signature = headers(render(profile, provider_keys=(ProviderKey("ec", pem(key)),)))["X-Sig"].split(
+        "."
+    )
     assert base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)) == b'{"alg":"ES256"}'
     assert payload == ""
     both = base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4))

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dispatcher.profiles.catalogue import PROFILES
-from dispatcher.profiles.engine import Auth, Secret, prepare
+from dispatcher.profiles.engine import Auth, ProviderKey, Secret, prepare
 from dispatcher.profiles.headers import HeaderError, auth_header, check_header, is_reserved_header
 from tests.dispatcher.profile_samples import TEXT, headers, render, wire
 
@@ -171,7 +171,7 @@ def test_impossible_credentials_are_refused(auth: Auth) -> None:
 )
 def test_settings_do_not_show_their_secrets(value: Any) -> None:
     assert "hidden" not in repr(value)
-    assert "hidden" not in repr(wire("paysera", provider_keys=(("rsa", "hidden"),)))
+    assert "hidden" not in repr(wire("paysera", provider_keys=(ProviderKey("rsa", "hidden"),)))
 
 
 def test_an_underscore_is_no_way_around_a_reserved_name() -> None:

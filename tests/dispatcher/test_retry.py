@@ -13,7 +13,7 @@ from dispatcher.retry import AT_ONCE, DEFAULT_SCHEDULE, DELIVERED, FAILED, GONE,
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 SERVER_ERROR = Outcome(Reason.HTTP_SERVER_ERROR, status=500)
 OURS = Outcome(Reason.INTERNAL_ERROR)
-COUNTED_FAILURES = sorted(set(Reason) - UNCOUNTED - {Reason.DELIVERED, Reason.HTTP_GONE})
+COUNTED_FAILURES = sorted(set(Reason) - UNCOUNTED - {Reason.DELIVERED, Reason.HTTP_GONE, Reason.RECIPIENT_REFUSED})
 
 
 def after(
