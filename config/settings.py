@@ -136,6 +136,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BEAT_SCHEDULE = {
     "drain": {"task": "deliveries.drain", "schedule": 1.0, "options": {"queue": "drain", "expires": 5}},
+    "replays": {"task": "deliveries.replays", "schedule": 1.0, "options": {"expires": 2}},
     "sweep": {"task": "deliveries.sweep", "schedule": 5.0, "options": {"expires": 10}},
 }
 

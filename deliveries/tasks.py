@@ -7,10 +7,12 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import task_prerun, worker_shutting_down
 from django.db import close_old_connections
+from django.utils import timezone
 
 from deliveries import doorbell
 from deliveries.engine import process, stopping
 from deliveries.services import publish as publish_event
+from deliveries.services import replays
 from deliveries.services import sweep as sweeping
 from dispatcher.ids import Prefix, parse
 
@@ -25,6 +27,12 @@ def drain() -> None:
 def sweep() -> None:
     """Repair what a crash or a lost doorbell left behind."""
     sweeping.sweep()
+
+
+@shared_task(name="deliveries.replays", ignore_result=True)
+def advance_replays() -> None:
+    """Take every running replay a step further."""
+    replays.advance(clock=timezone.now)
 
 
 @shared_task(name="deliveries.settle_endpoints", ignore_result=True)

@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from deliveries.api import log_views, publish_views, trial_views
+from deliveries.api import log_views, publish_views, replay_views, trial_views
+from deliveries.models import Replay
 
 urlpatterns = [
     path("events", publish_views.PublishView.as_view()),
@@ -11,5 +12,11 @@ urlpatterns = [
     # A provider's own id may hold a slash.
     path("webhooks/events/<path:event>/resend", log_views.ResendView.as_view()),
     path("webhooks/events/<path:event>", log_views.EventView.as_view()),
+    path("webhooks/endpoints/<str:endpoint>/recover", replay_views.BeginView.as_view(kind=Replay.Kind.RECOVER)),
+    path("webhooks/endpoints/<str:endpoint>/replay-missing", replay_views.BeginView.as_view(kind=Replay.Kind.MISSING)),
+    path("webhooks/endpoints/<str:endpoint>/release", replay_views.BeginView.as_view(kind=Replay.Kind.RELEASE)),
+    path("webhooks/replays", replay_views.ReplaysView.as_view()),
+    path("webhooks/replays/<str:replay>", replay_views.ReplayView.as_view()),
+    path("webhooks/replays/<str:replay>/stop", replay_views.StopView.as_view()),
     path("webhooks/endpoints/<str:endpoint>/test", trial_views.TrialView.as_view()),
 ]

@@ -29,6 +29,10 @@ class Migration(migrations.Migration):
             name='leaves',
             field=models.CharField(choices=[('pending', 'Pending'), ('delivered', 'Delivered'), ('failed', 'Failed'), ('held', 'Held'), ('cancelled', 'Cancelled')], help_text="The delivery's status after this attempt.", max_length=16, null=True),
         ),
+        migrations.AddIndex(
+            model_name='event',
+            index=models.Index(fields=['merchant_id', 'id'], name='event_by_merchant'),
+        ),
         migrations.AddField(
             model_name='event',
             name='is_live',
@@ -63,8 +67,7 @@ class Migration(migrations.Migration):
                 ('since', models.DateTimeField()),
                 ('until', models.DateTimeField()),
                 ('cursor', models.UUIDField(help_text='The last row that was looked at; the next step begins after it.', null=True)),
-                ('matched', models.PositiveBigIntegerField(default=0, help_text='What it will send, as counted at its start.')),
-                ('done', models.PositiveBigIntegerField(default=0, help_text='What it has made due so far.')),
+                ('sent', models.PositiveBigIntegerField(default=0, help_text='Deliveries that it has made due so far.')),
                 ('stop_reason', models.CharField(blank=True, default='', max_length=64)),
                 ('actor', models.CharField(max_length=255)),
                 ('created_at', models.DateTimeField()),

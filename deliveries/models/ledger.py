@@ -32,7 +32,9 @@ class Event(models.Model):
     class Meta:
         # Not unique here: an idempotency key makes it so, and this table can then be partitioned by id.
         indexes = [
-            models.Index(fields=["external_id"], name="event_by_external_id", condition=Q(external_id__isnull=False))
+            models.Index(fields=["external_id"], name="event_by_external_id", condition=Q(external_id__isnull=False)),
+            # What a merchant's endpoint was never owed is found among the merchant's events.
+            models.Index(fields=["merchant_id", "id"], name="event_by_merchant"),
         ]
 
     def __str__(self) -> str:

@@ -84,7 +84,8 @@ def resend(
     if endpoint_id is not None and not owed:
         raise NotFound("The endpoint has no delivery of this event.")
     wanted = _to_open_endpoints(owed)
-    resent = _begin_again(wanted, now=now)
+    endpoints = {delivery.endpoint_id for delivery in wanted}
+    resent = begin_again(delivery_ids=[delivery.id for delivery in wanted], endpoint_ids=endpoints, now=now)
     _note(found, [delivery for delivery in wanted if delivery.id in resent], actor=actor, now=now)
     return [delivery.id for delivery in wanted if delivery.id in resent]
 
@@ -103,16 +104,16 @@ def _to_open_endpoints(owed: list[Delivery]) -> list[Delivery]:
     return wanted
 
 
-def _begin_again(wanted: Collection[Delivery], *, now: datetime) -> set[UUID]:
-    if not wanted:
+def begin_again(*, delivery_ids: Collection[UUID], endpoint_ids: Collection[UUID], now: datetime) -> set[UUID]:
+    """For services, within their transaction: make these deliveries of these endpoints due now, as `resend` says."""
+    if not delivery_ids:
         return set()
-    endpoints = {delivery.endpoint_id for delivery in wanted}
     with connection.cursor() as cursor:
-        cursor.execute(NEED_LANES, {"endpoints": list(endpoints), "window": INITIAL_SIZE})
-        cursor.execute(LOCK_LANES, {"endpoints": list(endpoints)})
-        cursor.execute(RESEND, {"deliveries": [delivery.id for delivery in wanted], "now": now})
+        cursor.execute(NEED_LANES, {"endpoints": list(endpoint_ids), "window": INITIAL_SIZE})
+        cursor.execute(LOCK_LANES, {"endpoints": list(endpoint_ids)})
+        cursor.execute(RESEND, {"deliveries": list(delivery_ids), "now": now})
         resent = {delivery_id for (delivery_id,) in cursor.fetchall()}
-    transaction.on_commit(lambda: wake(endpoints))
+    transaction.on_commit(lambda: wake(endpoint_ids))
     return resent
 
 
