@@ -11,6 +11,8 @@ from config.children import Plan
 WEB_PROCESSES_MAX = 4
 WEB_THREADS_MAX = 12
 # Each thread keeps a connection: with the workers' they stay well within the embedded server's 100.
+HEADER_READ_MS = 10_000
+# A caller that needs longer for the head of a request only wants to hold a connection.
 DRAINS_MIN = 2
 # While one drain waits for its last stragglers another must be there to claim.
 CHORES = 2
@@ -61,13 +63,13 @@ def _web(site: Site) -> Plan:
     # While one thread computes, others wait for Postgres.
     threads = min(WEB_THREADS_MAX, 2 * _processors() + 1)
     command = (
-        *(sys.executable, "-m", "granian", "--interface", "wsgi"),
-        *("--host", site.host, "--port", str(site.port)),
-        *("--workers", str(processes), "--blocking-threads", str(threads)),
+        *(sys.executable, "-m", "granian", "--interface", "rsgi"),
+        *("--host", site.host, "--port", str(site.port), "--workers", str(processes)),
+        *("--http1-header-read-timeout", str(HEADER_READ_MS), "--http", "1"),
         *("--respawn-failed-workers", "--workers-kill-timeout", "4", "--log-level", "warning"),
-        "config.wsgi:application",
+        "config.front:application",
     )
-    return Plan("web", command, _environment(site) | {"SIGNET_ROLE": "web"})
+    return Plan("web", command, _environment(site) | {"SIGNET_ROLE": "web", "SIGNET_WEB_THREADS": str(threads)})
 
 
 def _worker(site: Site, name: str, *, queue: str, concurrency: int) -> Plan:

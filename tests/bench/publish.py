@@ -47,7 +47,7 @@ def make_site(stage: Stage) -> plans.Site:
 def start_web(stage: Stage, site: plans.Site, *, app: str = "") -> Process:
     """The web process as `manage.py serve` starts it; `app` may put another WSGI application in its place."""
     (plan,) = [plan for plan in plans.platform(site) if plan.name == "web"]
-    command = (*plan.command[:-1], app) if app else plan.command
+    command = _wsgi_command(plan, app) if app else plan.command
     web = stage.processes.start_plan(Plan(plan.name, command, plan.environment))
     deadline = time.monotonic() + READY_S
     while not (_answers(site.port) if app else probe(HOST, site.port)):
@@ -112,6 +112,12 @@ def check_accepted(statuses: Iterable[int]) -> None:
     refused = [status for status in statuses if status != 202]
     if refused:
         raise LoadFailed(f"{len(refused)} publishes were not accepted, the first with {refused[0]}")
+
+
+def _wsgi_command(plan: Plan, app: str) -> tuple[str, ...]:
+    """The same server with the application on its own threads, which is the fastest way to run a WSGI application."""
+    server = [part if part != "rsgi" else "wsgi" for part in plan.command[:-1]]
+    return (*server, "--blocking-threads", plan.environment["SIGNET_WEB_THREADS"], app)
 
 
 def _answers(port: int) -> bool:

@@ -1,0 +1,232 @@
+"""The web process's door: takes requests in whole, a bounded number at a time, before a thread works on any.
+
+Django's views block, and there are few threads. A body that comes byte by byte would hold one for as long as its
+sender likes; here it holds a coroutine, for a bounded time. What comes faster than the threads can work is told to
+come again, while it still costs nothing.
+
+`granian --interface rsgi config.front:application`. Source: the RSGI specification 1.5; PEP 3333 for what is behind.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any, Protocol
+
+from django.conf import settings
+
+from config.api.problems import CONTENT_TYPE
+from config.api.request_id import HEADER as REQUEST_ID
+from config.wsgi import application as django_application
+from dispatcher.ids import new_id
+
+THREADS_VARIABLE = "SIGNET_WEB_THREADS"
+THREADS = 5
+WAITING_EACH = 20
+# Requests that may wait for one thread. At a few milliseconds each that is a tenth of a second; more would only wait
+# until their callers have given up.
+BODY_S = 30.0
+# From the head of a request to the last byte of its body: a batch of 8 MiB still arrives over 2.3 Mbit/s.
+BODIES_BYTES = 128 * 1024 * 1024
+# Of all requests that are being taken in or worked on. 16 of the largest batches, or thousands of single events.
+RETRY_AFTER_S = 1
+PROBES = frozenset({"/livez", "/readyz"})
+# A process that is busy is alive: the probes have a thread of their own, and stand in no queue.
+
+Headers = list[tuple[str, str]]
+Answer = tuple[int, Headers, bytes]
+
+
+class Scope(Protocol):
+    """What RSGI tells of a request; headers have lower-case names, and `get_all` gives all of one name."""
+
+    proto: str
+    http_version: str
+    server: str
+    client: str
+    scheme: str
+    method: str
+    path: str
+    query_string: str
+    headers: Any
+
+
+class Refusal(Exception):
+    """The request is sent away before anybody works on it."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+
+
+BUSY = (503, "overloaded", "More requests than can be worked on. Try again shortly.")
+
+
+class Front:
+    """One process's requests: those being taken in, those that wait for a thread, those at work."""
+
+    def __init__(self, wsgi: Callable[..., Iterable[bytes]], *, threads: int, body_bytes: int) -> None:
+        self._wsgi = wsgi
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
+        self._probes = ThreadPoolExecutor(1, thread_name_prefix="probe")
+        self._most = threads * (1 + WAITING_EACH)
+        self._body_bytes = body_bytes
+        self._at_work = 0
+        self._held_bytes = 0
+
+    async def __call__(self, scope: Scope, protocol: Any) -> None:
+        try:
+            status, headers, body = await self._answer(scope, protocol)
+        except Refusal as refusal:
+            status, headers, body = _problem(scope, refusal)
+        protocol.response_bytes(status, headers, body)
+
+    async def _answer(self, scope: Scope, protocol: Any) -> Answer:
+        body = bytearray()
+        try:
+            await self._take_in(scope, protocol, body)
+            return await self._work(scope, bytes(body))
+        finally:
+            self._held_bytes -= len(body)
+
+    async def _take_in(self, scope: Scope, protocol: Any, body: bytearray) -> None:
+        """The whole body into `body`. Raises Refusal for one that is too large, too slow, cut off, or one too many.
+
+        The server ends the iteration when the caller hangs up, as if the body were over; only a length that was
+        announced tells the difference.
+        """
+        length = scope.headers.get("content-length")
+        if length is not None and int(length) > self._body_bytes:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(BODY_S):
+                async for chunk in protocol:
+                    self._take_chunk(body, chunk)
+        except TimeoutError:
+            raise Refusal(408, "request_timeout", f"The body did not arrive within {BODY_S:g} seconds.") from None
+        if length is not None and len(body) != int(length):
+            raise Refusal(400, "incomplete_body", "The body is shorter than was announced.")
+
+    def _take_chunk(self, body: bytearray, chunk: bytes) -> None:
+        if len(body) + len(chunk) > self._body_bytes:
+            raise self._too_large()
+        if self._held_bytes + len(chunk) > BODIES_BYTES:
+            raise Refusal(*BUSY)
+        self._held_bytes += len(chunk)
+        body += chunk
+
+    def _too_large(self) -> Refusal:
+        return Refusal(413, "body_too_large", f"A body has at most {self._body_bytes} bytes.")
+
+    async def _work(self, scope: Scope, body: bytes) -> Answer:
+        run, environ = asyncio.get_running_loop().run_in_executor, environment(scope, body)
+        if scope.path in PROBES:
+            return await run(self._probes, self._call, environ)
+        if self._at_work >= self._most:
+            raise Refusal(*BUSY)
+        self._at_work += 1
+        try:
+            return await run(self._pool, self._call, environ)
+        finally:
+            self._at_work -= 1
+
+    def _call(self, environ: dict[str, Any]) -> Answer:
+        """One WSGI call, its answer whole."""
+        told: list[tuple[str, Headers]] = []
+
+        def start_response(status: str, headers: Headers, _exc_info: Any = None) -> None:
+            told[:] = [(status, headers)]
+
+        answer = self._wsgi(environ, start_response)
+        try:
+            body = b"".join(answer)
+        finally:
+            if hasattr(answer, "close"):
+                answer.close()
+        status, headers = told[0]
+        return int(status[:3]), headers, body
+
+
+def environment(scope: Scope, body: bytes) -> dict[str, Any]:
+    """The request as PEP 3333 wants it.
+
+    A header whose name has an underscore is dropped: it would look the same as its cousin with a hyphen, and so could
+    pass for one that a proxy vouches for. The length is that of the body that came.
+    """
+    host, port = _address(scope.server)
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope.path.encode().decode("latin-1"),
+        "QUERY_STRING": scope.query_string,
+        "SERVER_NAME": host,
+        "SERVER_PORT": port,
+        "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
+        "REMOTE_ADDR": _address(scope.client)[0],
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope.scheme,
+        "wsgi.input": BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for name in scope.headers:
+        if "_" not in name:
+            values = scope.headers.get_all(name)
+            environ[f"HTTP_{name.upper().replace('-', '_')}"] = ("; " if name == "cookie" else ",").join(values)
+    environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
+    environ.pop("HTTP_CONTENT_LENGTH", None)
+    environ["CONTENT_LENGTH"] = str(len(body)) if body else ""
+    return environ
+
+
+def _address(text: str) -> tuple[str, str]:
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), port
+
+
+def _problem(scope: Scope, refusal: Refusal) -> Answer:
+    """As the API's other problems, made without Django. Source: RFC 9457."""
+    request_id = new_id().hex
+    members = {
+        "type": "about:blank",
+        "title": HTTPStatus(refusal.status).phrase,
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "instance": scope.path,
+        "code": refusal.code,
+        "request_id": request_id,
+    }
+    headers = [("content-type", CONTENT_TYPE), (REQUEST_ID.lower(), request_id)]
+    if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append(("retry-after", str(RETRY_AFTER_S)))
+    else:
+        # What is left of the body is not worth reading.
+        headers.append(("connection", "close"))
+    return refusal.status, headers, json.dumps(members).encode()
+
+
+def _threads(variables: Mapping[str, str]) -> int:
+    return max(1, int(variables.get(THREADS_VARIABLE) or THREADS))
+
+
+class Application:
+    """What granian loads: a Front for each process."""
+
+    def __init__(self) -> None:
+        self._front = Front(
+            django_application,
+            threads=_threads(os.environ),
+            body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+        )
+
+    async def __rsgi__(self, scope: Scope, protocol: Any) -> None:
+        await self._front(scope, protocol)
+
+
+application = Application()
