@@ -35,6 +35,7 @@ class Prefix(StrEnum):
     AUDIT = "aud"
     RULE = "rul"
     PROVIDER_KEY = "pk"
+    MESSAGE_TEMPLATE = "tpl"
 
 
 class InvalidId(ValueError):

@@ -106,6 +106,7 @@ class Transfer:
         "_header_limit",
         "_is_body_over",
         "_is_complete",
+        "_is_head",
         "_is_header_over",
         "_is_https",
         "_is_malformed",
@@ -133,6 +134,7 @@ class Transfer:
         self.handle.setopt(pycurl.WRITEFUNCTION, self._on_body)
         self.handle.setopt(pycurl.OPENSOCKETFUNCTION, self._on_open)
         self._excerpt_bytes = setup.limits.excerpt_bytes
+        self._is_head = False
 
     def begin(
         self, request: Request, *, resolve: list[str], started: float, dns_ms: float | None, timeout_ms: int
@@ -158,8 +160,17 @@ class Transfer:
         handle.setopt(pycurl.URL, request.target.url)
         handle.setopt(pycurl.HTTPHEADER, _wire_lines(request.headers))
         handle.setopt(pycurl.POSTFIELDSIZE_LARGE, len(request.body))
+        if request.method == "HEAD":
+            self._ask_for_head(is_head=True)
         # An empty body has nothing to rewind (see _on_read), so it goes on a connection that libcurl will not retry.
         self._connect(is_fresh=not request.body, timeout_ms=timeout_ms)
+
+    def _ask_for_head(self, *, is_head: bool) -> None:
+        """A receiver that sends a body all the same must not have it taken for the next answer: its connection ends."""
+        self._is_head = is_head
+        # To libcurl the one option undoes the other.
+        self.handle.setopt(pycurl.NOBODY if is_head else pycurl.POST, 1)
+        self.handle.setopt(pycurl.FORBID_REUSE, is_head)
 
     def begin_again(self, *, timeout_ms: int) -> None:
         """The same request from its first byte, on a connection of its own."""
@@ -184,6 +195,8 @@ class Transfer:
 
     def end(self) -> None:
         """Let go of what the request brought; the handle stays for the next."""
+        if self._is_head:
+            self._ask_for_head(is_head=False)
         self.key = None
         self._body = b""
         self._lines = []

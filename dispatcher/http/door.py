@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from dispatcher.outcomes import Outcome
 from dispatcher.targets import Target
@@ -28,13 +28,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One POST. `headers` are name/value pairs exactly as they go on the wire (Host, Content-Length and Connection
-    are the client's own); `key` is the caller's and comes back with the outcome."""
+    """One POST, or a HEAD, which asks for headers only and whose `body` is empty.
+
+    `headers` are name/value pairs exactly as they go on the wire (Host, Content-Length and Connection are the client's
+    own); `key` is the caller's and comes back with the outcome."""
 
     key: Hashable
     target: Target
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    method: Literal["POST", "HEAD"] = "POST"
 
 
 @dataclass(frozen=True, slots=True)

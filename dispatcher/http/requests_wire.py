@@ -218,15 +218,16 @@ def prepare(exchange: Exchange) -> PreparedRequest:
     headers = HTTPHeaderDict()
     for name, value in request.headers:
         headers.add(name, value)
-    headers.add("Content-Length", str(len(request.body)))
+    if request.method == "POST":
+        headers.add("Content-Length", str(len(request.body)))
     for name in ("User-Agent", "Accept-Encoding"):
         if name not in headers:
             # urllib3 adds them by itself unless told not to.
             headers.add(name, SKIP_HEADER)
     prepared = PreparedRequest()
-    prepared.method = "POST"
+    prepared.method = request.method
     prepared.url = request.target.url
     prepared.headers = headers  # type: ignore[assignment]
-    prepared.body = request.body
+    prepared.body = request.body if request.method == "POST" else None
     prepared.target = request.target  # type: ignore[attr-defined]
     return prepared

@@ -5,7 +5,6 @@ from types import MappingProxyType
 
 from dispatcher.ack import BodyStartsWith
 from dispatcher.profiles.model import Body, Profile, Retry, Signature
-from dispatcher.retry import DEFAULT_SCHEDULE
 
 STANDARD_HEADERS = (("webhook-id", "{id}"), ("webhook-timestamp", "{timestamp}"))
 STANDARD_MESSAGE = "{id}.{timestamp}.{body}"
@@ -105,11 +104,13 @@ GITHUB = Profile(
 
 SHOPIFY = Profile(
     "shopify",
-    source="Shopify documentation: webhooks over HTTPS, headers and verification",
+    source="Shopify documentation: webhooks, delivery structure and verification. Its library for Node also wants"
+    " X-Shopify-Shop-Domain and X-Shopify-API-Version, which only the endpoint's own headers can say",
     headers=(
         ("X-Shopify-Topic", "{type}"),
         ("X-Shopify-Webhook-Id", "{delivery_id}"),
         ("X-Shopify-Event-Id", "{id}"),
+        ("X-Shopify-Triggered-At", "{occurred_at}"),
     ),
     signatures=(Signature("X-Shopify-Hmac-Sha256", "utf8", encoding="base64"),),
 )
@@ -136,7 +137,7 @@ ADYEN_PLATFORM = Profile(
 
 GOCARDLESS = Profile(
     "gocardless",
-    source="GoCardless developer documentation: webhooks, signature",
+    source="GoCardless developer documentation: webhooks, signature. Its libraries read the payload's member `events`",
     signatures=(Signature("Webhook-Signature", "utf8"),),
 )
 
@@ -170,8 +171,8 @@ TWILIO = Profile(
     ),
 )
 
-PAISR_RETRY = Retry(schedule=(*DEFAULT_SCHEDULE, DEFAULT_SCHEDULE[-1]))
-# Up to 10 retries with exponential backoff are published, the waits are not: ours, and one more of the longest.
+PAISR_RETRY = Retry(retries=10)
+# Up to 10 retries with exponential backoff are published, the waits are not: the platform's own.
 
 PAISR_BODY = Body("thin", '{"id": "{payload.id|id}", "event": "{type}"}')
 PAISR_HEADERS = (("User-Agent", "PCB Events"), ("X-Powered-By", "PAISR Technologies NV"))
@@ -215,6 +216,7 @@ GATEWAY = Profile(
         '{"type": "{type}", "dataType": "{payload.dataType?}", "timestamp": "{occurred_at}", "data": "{payload}",'
         ' "changed": "{payload.changed?}"}',
     ),
+    key_form="none",
 )
 
 PAYSERA = Profile(

@@ -4,8 +4,9 @@ Everything that does not vary between attempts is done in `prepare`: templates a
 in, constant headers written. What is left for an attempt is joining parts and signing.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -23,12 +24,23 @@ from dispatcher.profiles.headers import (
     previous,
     profile_headers,
 )
-from dispatcher.profiles.model import Profile, ProfileError, Signature
-from dispatcher.profiles.signing import ENCODERS, decode_key, make_signer
+from dispatcher.profiles.model import Algorithm, KeyDecoding, Profile, ProfileError, Signature
+from dispatcher.profiles.signing import ENCODERS, Signer, decode_key, make_signer
 from dispatcher.profiles.templates import compile_bytes, compile_text
 from dispatcher.targets import Target
 
-__all__ = ["USER_AGENT", "Auth", "Message", "ProviderKey", "Rendered", "Renderer", "Secret", "Wire", "prepare"]
+__all__ = [
+    "USER_AGENT",
+    "Auth",
+    "Message",
+    "ProviderKey",
+    "Rendered",
+    "Renderer",
+    "Secret",
+    "Wire",
+    "prepare",
+    "provider_families",
+]
 
 try:
     USER_AGENT = f"Signet/{version('signet-webhooks')}"
@@ -49,8 +61,8 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class ProviderKey:
-    """A private key of the provider (`rsa`, `ed25519`, `ec`) in PEM form. It signs from `signs_from` to `signs_until`;
-    None: since ever, for ever."""
+    """A private key of the provider (`rsa`, `ed25519`, `ec`) in PEM form. It signs from `signs_from` on and no longer
+    from `signs_until` on; None: since ever, for ever."""
 
     family: str
     pem: str = field(repr=False)
@@ -86,6 +98,10 @@ class Rendered(NamedTuple):
 COMPILED = 512
 # Templates kept compiled. There are some dozens of profiles; those that name the endpoint's URL have one for each.
 
+PROVIDER_SIGNERS = 16
+# Loaded keys of the provider: three families, two digests for RSA, two keys that overlap. To load one checks it, which
+# takes 26 ms for RSA; the endpoints of a profile share it.
+
 Renderer = Callable[[Message], Rendered]
 
 
@@ -97,36 +113,78 @@ class Entry(NamedTuple):
     is_credential: bool = False
 
 
+def provider_families(profile: Profile) -> frozenset[str]:
+    """The families of the provider's keys that sign in this profile; none where the endpoint's secret does."""
+    provider_signed = [signature for signature in profile.signatures if signature.signer == "provider"]
+    return frozenset(KEY_FAMILIES[item.algorithm] for item in provider_signed if item.algorithm in KEY_FAMILIES)
+
+
 def prepare(wire: Wire) -> Renderer:
     """The renderer of an endpoint. Raises ProfileError or HeaderError, both ValueErrors, when there can be none.
 
-    The renderer raises RenderError for an event that cannot take the profile's form. Secrets that have expired by the
-    message's `now` are left out, so a renderer stays right for as long as the endpoint does not change.
+    The renderer raises RenderError for an event that cannot take the profile's form, and ProfileError when no key of
+    the provider signs any more. Secrets and keys of the provider sign in their own time, by the message's `now`, so a
+    renderer stays right for as long as the endpoint does not change. While two of them overlap:
+
+    - a list carries the signatures of all;
+    - a single-value header carries the newest's, `<Name>-Previous` the one before's, at every attempt;
+    - a form field has room for one, and receivers may not expect a second field: odd attempts are signed with the
+      newest, even attempts with the one before. A receiver that knows only one of them accepts the next attempt at the
+      latest, so no event is lost. When the secret and a key of the provider overlap at once, the first of them in the
+      form changes with every attempt and the other with every second, so that four attempts bring every pair.
     """
-    whole = _compile(wire, wire.secrets)
-    if all(secret.expires_at is None for secret in wire.secrets):
+    if wire.provider_keys:
+        families = provider_families(wire.profile)
+        wire = replace(wire, provider_keys=tuple([key for key in wire.provider_keys if key.family in families]))
+    whole = _compile(wire)
+    moments = _moments(wire)
+    if not moments:
         return whole
-    renderers = {wire.secrets: whole}
+    renderers: dict[int, Renderer] = {}
 
     def render(message: Message) -> Rendered:
-        now = message.now
-        live = tuple([secret for secret in wire.secrets if secret.expires_at is None or now < secret.expires_at])
-        if live not in renderers:
-            renderers[live] = _compile(wire, live)
-        return renderers[live](message)
+        # Between two moments the same secrets and keys sign.
+        passed = bisect_right(moments, message.now)
+        renderer = renderers.get(passed)
+        if renderer is None:
+            live = _live(wire, message.now)
+            renderer = renderers[passed] = whole if live == wire else _compile(live)
+        return renderer(message)
 
     return render
 
 
-def _compile(wire: Wire, secrets: Sequence[Secret]) -> Renderer:
-    """The renderer for one set of live secrets."""
-    entries = [*_profile_entries(wire), *_signature_entries(wire, secrets), *_own_entries(wire)]
+def _moments(wire: Wire) -> list[datetime]:
+    """When the set of those that sign changes."""
+    moments = {secret.expires_at for secret in wire.secrets}
+    for key in wire.provider_keys:
+        moments |= {key.signs_from, key.signs_until}
+    return sorted([moment for moment in moments if moment is not None])
+
+
+def _live(wire: Wire, now: datetime) -> Wire:
+    """The same with only the secrets and keys that sign at `now`."""
+    keys = wire.provider_keys
+    signing = [item for family in {key.family: None for key in keys} for item in _signing(keys, family, now)]
+    secrets = [secret for secret in wire.secrets if secret.expires_at is None or now < secret.expires_at]
+    return replace(wire, secrets=tuple(secrets), provider_keys=tuple(signing))
+
+
+def _signing(keys: Sequence[ProviderKey], family: str, now: datetime) -> list[ProviderKey]:
+    """Before any has begun, the first to begin signs: hosts' clocks differ, and every key is published before."""
+    lasting = [key for key in keys if key.family == family and (key.signs_until is None or now < key.signs_until)]
+    return [key for key in lasting if key.signs_from is None or key.signs_from <= now] or lasting[-1:]
+
+
+def _compile(wire: Wire) -> Renderer:
+    """The renderer in which all of the wire's secrets and keys sign."""
+    entries = [*_profile_entries(wire), *_signature_entries(wire), *_own_entries(wire)]
     fixed = tuple([(name, value) for name, value, _ in entries if isinstance(value, str)])
     varying = [(name, value) for name, value, _ in entries if not isinstance(value, str)]
     names, getters = [name for name, _ in varying], [getter for _, getter in varying]
     log = "".join([_log_line(entry) for entry in entries if isinstance(entry.value, str)])
     log += "".join([f"{_literal(name)}: %s\r\n" for name in names])
-    make_body = compile_body(wire.profile.body, _signature_fields(wire, secrets))
+    make_body = compile_body(wire.profile.body, _signature_fields(wire))
     is_body_payload = wire.profile.body.kind == "raw"
 
     def render(message: Message) -> Rendered:
@@ -176,11 +234,11 @@ def _own_entries(wire: Wire) -> list[Entry]:
     return entries
 
 
-def _signature_entries(wire: Wire, secrets: Sequence[Secret]) -> list[Entry]:
+def _signature_entries(wire: Wire) -> list[Entry]:
     entries = []
     for signature in wire.profile.signatures:
         if signature.place == "header":
-            entries += _entries_of(signature, wire, _keys(signature, wire, secrets))
+            entries += _entries_of(signature, wire, _keys(signature, wire))
     return entries
 
 
@@ -194,20 +252,37 @@ def _entries_of(signature: Signature, wire: Wire, keys: Sequence[str]) -> list[E
     return [Entry(name, _value(signature, wire, [key])) for name, key in zip(names, keys, strict=False)]
 
 
-def _signature_fields(wire: Wire, secrets: Sequence[Secret]) -> list[Field]:
-    """Form fields carry the newest signature only: receivers may not expect a field that they do not know."""
+def _signature_fields(wire: Wire) -> list[Field]:
+    """A list in a field carries all signatures; a single value the newest and the one before it in turn."""
     fields = []
+    turning: list[str] = []
     for signature in wire.profile.signatures:
-        keys = _keys(signature, wire, secrets)
-        if signature.place == "field" and keys:
-            fields.append((signature.name, _value(signature, wire, keys if signature.join is not None else keys[:1])))
+        if signature.place != "field" or not (keys := _keys(signature, wire)):
+            continue
+        if signature.join is not None or len(keys) == 1:
+            fields.append((signature.name, _value(signature, wire, keys)))
+            continue
+        owner = _owner(signature)
+        turning += [] if owner in turning else [owner]
+        newest, before = (_value(signature, wire, [key]) for key in keys[:2])
+        fields.append((signature.name, _in_turn(newest, before, attempts=2 ** turning.index(owner))))
     return fields
 
 
-def _keys(signature: Signature, wire: Wire, secrets: Sequence[Secret]) -> list[str]:
+def _in_turn(newest: TextGetter, before: TextGetter, *, attempts: int) -> TextGetter:
+    """The newest for so many attempts, then as often the one before it."""
+    return lambda frame: (before if (frame.message.attempt - 1) // attempts % 2 else newest)(frame)
+
+
+def _owner(signature: Signature) -> str:
+    """Whose key signs: what changes together when it is rotated."""
+    return KEY_FAMILIES.get(signature.algorithm, "") if signature.signer == "provider" else signature.signer
+
+
+def _keys(signature: Signature, wire: Wire) -> list[str]:
     if signature.signer == "endpoint":
-        return [secret.text for secret in secrets]
-    family = KEY_FAMILIES.get(signature.algorithm)
+        return [secret.text for secret in wire.secrets]
+    family = _owner(signature)
     keys = [key.pem for key in wire.provider_keys if key.family == family]
     if not keys:
         raise ProfileError(f"The profile {wire.profile.name} needs a key of the provider ({family}).")
@@ -232,12 +307,21 @@ def _joined(items: Sequence[TextGetter], separator: str) -> TextGetter:
 
 def _item(signature: Signature, wire: Wire, key: str) -> TextGetter:
     message = _compiled_message(signature.message, _url_for(wire, signature.message))
-    sign = make_signer(signature.algorithm, decode_key(signature.key, key))
+    make = _provider_signer if signature.signer == "provider" else _signer
+    sign = make(signature.algorithm, signature.key, key)
     encode = ENCODERS[signature.encoding]
     before, placeholder, after = signature.item.partition("{signature}")
     if not placeholder:
         raise ProfileError(f"An item of {signature.name} does not contain its signature.")
     return lambda frame: before + encode(sign(message(frame))) + after
+
+
+def _signer(algorithm: Algorithm, decoding: KeyDecoding, key: str) -> Signer:
+    return make_signer(algorithm, decode_key(decoding, key))
+
+
+_provider_signer = lru_cache(maxsize=PROVIDER_SIGNERS)(_signer)
+# Not for the endpoints' secrets: there are too many of them.
 
 
 @lru_cache(maxsize=COMPILED)

@@ -1,5 +1,6 @@
 """What a profile may say: how a delivery looks on the wire, how it is acknowledged and when it is tried again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,10 +65,21 @@ def is_provider_signed(profile: "Profile") -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """`schedule`: seconds before each retry, None for the platform's own. At `stop_statuses` nothing is tried again."""
+    """`schedule`: seconds before each retry, None for the platform's own waits; `retries` is how many of those there
+    are, None for as many as the platform has. At `stop_statuses` nothing is tried again."""
 
     schedule: tuple[int, ...] | None = None
     stop_statuses: frozenset[int] = frozenset()
+    retries: int | None = None
+
+    def waits(self, default: Sequence[int]) -> tuple[int, ...]:
+        """Seconds before each retry, where `default` is the platform's: cut, or its last wait repeated, to fit."""
+        if self.schedule is not None:
+            return self.schedule
+        own = tuple(default)
+        if self.retries is None:
+            return own
+        return own[: self.retries] + own[-1:] * (self.retries - len(own))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def generate(profile: Profile) -> str:
             key = Ed25519PrivateKey.generate()
             return WHSK + _base64(key.private_bytes_raw() + key.public_key().public_bytes_raw())
         case "none":
-            raise ProfileError(f"Deliveries in the profile {profile.name} are signed with the provider's key.")
+            raise ProfileError(f"Deliveries in the profile {profile.name} are not signed with a secret of the endpoint.")
 
 
 def check_secret(profile: Profile, text: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import gocardless_pro.webhooks  # type: ignore[import-untyped]
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -20,8 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from dispatcher.ack import ANY_SUCCESS, BodyStartsWith
 from dispatcher.profiles.catalogue import PROFILES
 from dispatcher.profiles.engine import Message, ProviderKey, Secret
-from dispatcher.profiles.model import ProfileError, RenderError
+from dispatcher.profiles.model import ProfileError, RenderError, Retry
 from dispatcher.profiles.secrets import generate
+from dispatcher.retry import DEFAULT_SCHEDULE
 from tests.dispatcher.profile_samples import BASE64, BODY, KEY, MESSAGE, NOW, TARGET, TEXT, WHSEC, headers, raw, render
 
 OLD = Secret("old_secret", NOW + timedelta(hours=1))
@@ -105,6 +107,7 @@ RAW_PROFILES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
             "X-Shopify-Topic": "invoice.paid",
             "X-Shopify-Webhook-Id": "del_1",
             "X-Shopify-Event-Id": "msg_1",
+            "X-Shopify-Triggered-At": "2023-11-14T22:00:00.123000Z",
         },
     ),
     "slack": (
@@ -180,6 +183,14 @@ def test_stripe_s_envelope_and_its_list_of_signatures() -> None:
         f"t=1700000000,v1={mac(WHSEC, signed).hex()},v1={mac('old_secret', signed).hex()}"
     )
     assert json.loads(render("stripe", message=MESSAGE._replace(mode="test")).body)["livemode"] is False
+
+
+def test_gocardless_s_library_reads_the_events_of_a_payload_in_its_shape() -> None:
+    payload = b'{"events": [{"id": "EV1"}, {"id": "EV2"}], "meta": {"webhook_id": "WB1"}}'
+    rendered = render("gocardless", TEXT, message=MESSAGE._replace(payload=payload))
+    assert rendered.body == payload
+    parsed = gocardless_pro.webhooks.parse_with_meta(rendered.body, TEXT, headers(rendered)["Webhook-Signature"])
+    assert ([event.id for event in parsed.events], parsed.webhook_id) == (["EV1", "EV2"], "WB1")
 
 
 def test_the_bodies_of_all_attempts_are_the_same_where_the_profile_does_not_say_otherwise() -> None:
@@ -272,8 +283,25 @@ def test_paisr_names_the_event_when_the_payload_has_no_id() -> None:
 
 def test_paisr_retries_ten_times() -> None:
     for name in ("paisr", "paisr-v2"):
-        schedule = PROFILES[name].retry.schedule
-        assert schedule == (10, 40, 160, 640, 2560, 10_240, 28_800, 28_800, 28_800, 28_800)
+        retry = PROFILES[name].retry
+        assert retry.waits(DEFAULT_SCHEDULE) == (10, 40, 160, 640, 2560, 10_240, 28_800, 28_800, 28_800, 28_800)
+
+
+@pytest.mark.parametrize(
+    ("retry", "waits"),
+    [
+        (Retry(), (1, 2, 3)),
+        (Retry(retries=0), ()),
+        (Retry(retries=2), (1, 2)),
+        (Retry(retries=3), (1, 2, 3)),
+        (Retry(retries=5), (1, 2, 3, 3, 3)),
+        (Retry(schedule=(7,), retries=5), (7,)),
+        (Retry(schedule=()), ()),
+    ],
+)
+def test_the_platforms_waits_are_cut_or_stretched_to_a_number_of_retries(retry: Retry, waits: tuple[int, ...]) -> None:
+    assert retry.waits((1, 2, 3)) == retry.waits([1, 2, 3]) == waits
+    assert Retry(retries=3).waits(()) == ()
 
 
 # --- Asymmetric ------------------------------------------------------------------------------------------------------

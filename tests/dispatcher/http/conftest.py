@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -82,13 +82,14 @@ class Sender:
         client: Client | None = None,
         headers: Sequence[tuple[str, str]] = (),
         body: bytes = b'{"n":1}',
+        method: Literal["POST", "HEAD"] = "POST",
         deadline_s: float = DEADLINE_S,
         **options: Any,
     ) -> Outcome:
         """One request, its one outcome, and nothing after it; within the deadline and the grace."""
         client = client or self.client(deadline_s=deadline_s, **options)
         began = time.monotonic()
-        client.submit(Request("key", target_of(url), tuple(headers), body))
+        client.submit(Request("key", target_of(url), tuple(headers), body, method))
         assert client.in_flight == 1
         finished = collect(client, 1, within_s=deadline_s + GRACE_S + 1)
         took_s = time.monotonic() - began
