@@ -2,12 +2,17 @@
 
 import os
 import signal
+import socket
 import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from config.children import Plan
 
+SERVER = ("-m", "granian", "--interface", "rsgi", "--http", "1", "--no-ws")
+# Websockets are not spoken here: whoever asks for one is answered over HTTP.
 WEB_PROCESSES_MAX = 4
 WEB_THREADS_MAX = 12
 # Each thread keeps a connection: with the workers' they stay well within the embedded server's 100.
@@ -23,7 +28,7 @@ QUIET = "ignore:You're running the worker with superuser privileges"
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where this platform runs. `services` are the URLs to hand on when the environment does not have them."""
+    """Where this platform runs. `services` are settings to hand on, for what the environment does not have."""
 
     host: str
     port: int
@@ -54,6 +59,15 @@ def demo(site: Site) -> Plan:
     return Plan("demo", (sys.executable, "manage.py", "demo"), _environment(site))
 
 
+def demo_letters(given: Mapping[str, str]) -> dict[str, str]:
+    """Settings that keep the demo's e-mails and SMS on this machine, where it takes them; none where one is given."""
+    if not {"EMAIL_URL", "SMS_BACKEND", "SMS_GATEWAY_URL"}.isdisjoint(given):
+        return {}
+    mail, sms = _free_ports(2)
+    gateway = f"http://127.0.0.1:{sms}"
+    return {"EMAIL_URL": f"smtp://127.0.0.1:{mail}", "SMS_BACKEND": "http", "SMS_GATEWAY_URL": gateway}
+
+
 def migrate(site: Site) -> Plan:
     return Plan("migrate", (sys.executable, "manage.py", "migrate", "--no-input", "--verbosity=0"), _environment(site))
 
@@ -63,9 +77,9 @@ def _web(site: Site) -> Plan:
     # While one thread computes, others wait for Postgres.
     threads = min(WEB_THREADS_MAX, 2 * _processors() + 1)
     command = (
-        *(sys.executable, "-m", "granian", "--interface", "rsgi"),
+        *(sys.executable, *SERVER),
         *("--host", site.host, "--port", str(site.port), "--workers", str(processes)),
-        *("--http1-header-read-timeout", str(HEADER_READ_MS), "--http", "1"),
+        *("--http1-header-read-timeout", str(HEADER_READ_MS)),
         *("--respawn-failed-workers", "--workers-kill-timeout", "4", "--log-level", "warning"),
         "config.front:application",
     )
@@ -98,6 +112,15 @@ def _beat(site: Site) -> Plan:
 
 def _environment(site: Site) -> dict[str, str]:
     return {"DJANGO_SETTINGS_MODULE": "config.settings", "PORT": str(site.port), **site.services}
+
+
+def _free_ports(count: int) -> list[int]:
+    """Held all at once, so that no two are the same."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
 
 
 def _processors() -> int:

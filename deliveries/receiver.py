@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 TOLERANCE_S = 300
 # How far a timestamp may be from our clock. Source: Standard Webhooks 1.0, "verifying webhook authenticity".
@@ -77,8 +77,39 @@ class Behaviour:
 Report = Callable[[Received], None]
 
 
-class Receiver:
-    """An HTTP server on its own threads. `paths` may be changed while it runs; other paths behave as `default`."""
+class Answer(NamedTuple):
+    status: int
+    body: bytes = b""
+
+
+class Listener:
+    """An HTTP server on its own threads, which asks `answer` what to say to each POST."""
+
+    def __init__(self, *, port: int, host: str = "127.0.0.1") -> None:
+        self._server = _Server((host, port), self)
+
+    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """`headers` have lower-case names. Called from many threads at once."""
+        raise NotImplementedError
+
+    @property
+    def url(self) -> str:
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    def serve(self) -> None:
+        """Serve until `stop` is called from another thread."""
+        self._server.serve_forever(poll_interval=0.2)
+
+    def stop(self) -> None:
+        self._server.shutdown()
+
+    def close(self) -> None:
+        self._server.server_close()
+
+
+class Receiver(Listener):
+    """Verifies the default profile. `paths` may be changed while it runs; other paths behave as `default`."""
 
     def __init__(
         self,
@@ -96,22 +127,10 @@ class Receiver:
         self._clock = clock
         self._lock = Lock()
         self._counts: Counter[tuple[str, int, bool]] = Counter()
-        self._server = _Server((host, port), self)
+        super().__init__(port=port, host=host)
 
-    @property
-    def url(self) -> str:
-        host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}"
-
-    def serve(self) -> None:
-        """Serve until `stop` is called from another thread."""
-        self._server.serve_forever(poll_interval=0.2)
-
-    def stop(self) -> None:
-        self._server.shutdown()
-
-    def close(self) -> None:
-        self._server.server_close()
+    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        return Answer(self.receive(path, headers, body).status)
 
     def counts(self) -> dict[tuple[str, int, bool], int]:
         """How many deliveries came so far, by path, status answered, and whether their signatures held."""
@@ -176,8 +195,8 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 512
     # A drain opens hundreds of connections in one moment.
 
-    def __init__(self, address: tuple[str, int], receiver: Receiver) -> None:
-        self.receiver = receiver
+    def __init__(self, address: tuple[str, int], listener: Listener) -> None:
+        self.listener = listener
         super().__init__(address, _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -188,7 +207,6 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
     timeout = IDLE_S
-    # Head and body in one packet each would wait for the other side's delayed acknowledgement.
     disable_nagle_algorithm = True
     wbufsize = -1
 
@@ -197,20 +215,22 @@ class _Handler(BaseHTTPRequestHandler):
         if body is None:
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self._answer(self.server.receiver.receive(self.path, headers, body).status)
+        self._answer(self.server.listener.answer(self.path, headers, body))
 
     def _read_body(self) -> bytes | None:
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()) or int(length) > BODY_BYTES_MAX:
             self.close_connection = True
-            self._answer(413 if length else 411)
+            self._answer(Answer(413 if length else 411))
             return None
         return self.rfile.read(int(length))
 
-    def _answer(self, status: int) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", "0")
+    def _answer(self, answer: Answer) -> None:
+        """Head and body in one packet: two would wait for the other side's delayed acknowledgement."""
+        self.send_response(answer.status)
+        self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
+        self.wfile.write(answer.body)
         self.wfile.flush()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's signature

@@ -1,1 +1,1 @@
-"""The demo provider: a small card platform with merchants, a verifying receiver and a steady stream of events."""
+"""The demo: five payment systems side by side, each with merchants, verifying receivers and a stream of events."""

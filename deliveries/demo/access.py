@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.contrib.auth import get_user_model
 
-from deliveries.demo.cast import SHOWN_MERCHANT
+from deliveries.demo.systems import SHOWN_MERCHANT
 from deliveries.demo.world import ACTOR
 from subscriptions.models import ApiKey, Merchant
 from subscriptions.selectors import merchants as merchant_rows

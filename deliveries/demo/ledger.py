@@ -19,22 +19,26 @@ OPEN_MOST = 2_000
 NOT_FINAL = frozenset({"pending", "held"})
 
 LOOK = """
-(SELECT id, status FROM deliveries_delivery WHERE id >= %(floor)s ORDER BY id LIMIT %(most)s)
+(SELECT id, owner_id, status FROM deliveries_delivery WHERE id >= %(floor)s ORDER BY id LIMIT %(most)s)
 UNION
-SELECT id, status FROM deliveries_delivery WHERE id = ANY (%(open)s)
+SELECT id, owner_id, status FROM deliveries_delivery WHERE id = ANY (%(open)s)
 ORDER BY id
 """
 
+Row = tuple[UUID, UUID, str]
+Counts = Counter[tuple[UUID, str]]
+# By the endpoint's owner and the delivery's status.
+
 
 class Ledger:
-    """Counts by status the deliveries made since a moment. Each look reads what is new and what was not final."""
+    """Counts the deliveries made since a moment. Each look reads what is new and what was not final."""
 
     def __init__(self, *, since: datetime) -> None:
         self._floor = first_id(since)
-        self._closed: Counter[str] = Counter()
+        self._closed: Counts = Counter()
         self._open: list[UUID] = []
 
-    def look(self, *, now: datetime) -> Counter[str]:
+    def look(self, *, now: datetime) -> Counts:
         """One statement, by primary key only.
 
         1. Read the deliveries from the floor up, and the older ones that were still open.
@@ -43,22 +47,22 @@ class Ledger:
         """
         rows = self._read()
         self._floor = self._next_floor(rows, now)
-        old = [(id_, status) for id_, status in rows if id_ < self._floor]
-        self._closed += Counter(status for _, status in old if status not in NOT_FINAL)
-        still_open = [(id_, status) for id_, status in old if status in NOT_FINAL]
-        self._open = [id_ for id_, _ in still_open][-OPEN_MOST:]
-        return self._closed + _by_status(still_open) + _by_status(row for row in rows if row[0] >= self._floor)
+        old = [row for row in rows if row[0] < self._floor]
+        self._closed += _counted(row for row in old if row[2] not in NOT_FINAL)
+        still_open = [row for row in old if row[2] in NOT_FINAL]
+        self._open = [row[0] for row in still_open][-OPEN_MOST:]
+        return self._closed + _counted(still_open) + _counted(row for row in rows if row[0] >= self._floor)
 
-    def _read(self) -> list[tuple[UUID, str]]:
+    def _read(self) -> list[Row]:
         with connection.cursor() as cursor:
             cursor.execute(LOOK, {"floor": self._floor, "most": ROWS_MOST, "open": self._open})
             return list(cursor.fetchall())
 
-    def _next_floor(self, rows: list[tuple[UUID, str]], now: datetime) -> UUID:
+    def _next_floor(self, rows: list[Row], now: datetime) -> UUID:
         """Not past what a full look has not read."""
         floor = max(self._floor, first_id(now - OVERLAP))
         return min(floor, rows[-1][0]) if len(rows) >= ROWS_MOST else floor
 
 
-def _by_status(rows: Iterable[tuple[UUID, str]]) -> Counter[str]:
-    return Counter(status for _, status in rows)
+def _counted(rows: Iterable[Row]) -> Counts:
+    return Counter((owner, status) for _, owner, status in rows)

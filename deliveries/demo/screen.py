@@ -3,83 +3,51 @@
 import json
 import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, TextIO
+from typing import TextIO
 
 from django.urls import reverse
 
 from deliveries.demo.access import Access
-from deliveries.demo.cast import ENDPOINTS, MERCHANTS, SHOWN_MERCHANT
-from deliveries.demo.receiving import TROUBLED_PATHS, Seen
-from deliveries.demo.stream import Published
+from deliveries.demo.figures import Figures
+from deliveries.demo.receiving import TROUBLES
+from deliveries.demo.systems import SHOWN_MERCHANT, SYSTEMS
 
 IN_PLACE_EVERY_S = 1.0
 PLAIN_EVERY_S = 5.0
 # A pipe keeps every line: often enough to see it live, seldom enough to leave room for what others say.
 RULE = "-" * 78
-CLEAR_LINE = "\r\x1b[K"
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """Everything the demo knows at one moment. `statuses` counts the run's deliveries as the platform has them."""
-
-    published: Published
-    statuses: Mapping[str, int]
-    seen: Seen
-    trouble: str = ""
-
-    def line(self, *, is_last: bool = False) -> str:
-        """The live line. What should not happen is shown when it does, and in the last line."""
-        usual = [
-            f"published {self.published.events:,}",
-            f"delivered {self.statuses.get('delivered', 0):,}",
-            f"verified {self.seen.verified:,} ({self.seen.verified_after_retry:,} after a retry)",
-            f"retried {self.seen.retried:,}",
-            f"failed {self.statuses.get('failed', 0):,}",
-            f"pending {self.statuses.get('pending', 0):,}",
-        ]
-        rare = {
-            "held": self.statuses.get("held", 0),
-            "unverified": self.seen.unverified,
-            "bad signatures": self.seen.bad_signatures,
-            "publish errors": self.published.errors,
-        }
-        shown = [f"{name} {count:,}" for name, count in rare.items() if count or is_last]
-        trouble = "" if is_last else self.trouble or self.published.trouble
-        return "  ".join(filter(None, [*usual, *shown, _latency(self.seen), trouble]))
-
-    def summary(self) -> dict[str, Any]:
-        return {
-            "published": self.published.events,
-            "deliveries": self.published.deliveries,
-            "publish_errors": self.published.errors,
-            **{name: self.statuses.get(name, 0) for name in ("delivered", "failed", "pending", "held", "cancelled")},
-            **asdict(self.seen),
-        }
 
 
 class Screen:
-    """One line that is rewritten in place on a terminal; a line every few seconds elsewhere."""
+    """A table that is redrawn in place on a terminal; elsewhere a line for each system every few seconds."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
         self._is_terminal = self._out.isatty()
+        self._drawn = 0
         self.every_s = IN_PLACE_EVERY_S if self._is_terminal else PLAIN_EVERY_S
 
     def say(self, *lines: str) -> None:
         """Lines that stay."""
-        self._out.write((CLEAR_LINE if self._is_terminal else "") + "".join(f"{line}\n" for line in lines))
-        self._out.flush()
+        self._write(self._undrawn(), lines)
 
     def show(self, figures: Figures) -> None:
         if not self._is_terminal:
-            self.say(figures.line())
+            self.say(*figures.lines())
             return
         # A line that wraps could not be taken back.
         width = shutil.get_terminal_size().columns - 1
-        self._out.write(CLEAR_LINE + figures.line()[:width])
+        table = [line[:width] for line in figures.table()]
+        self._write(self._undrawn(), table)
+        self._drawn = len(table)
+
+    def _undrawn(self) -> str:
+        """What takes the table away: up to its first line, and everything from there cleared."""
+        drawn, self._drawn = self._drawn, 0
+        return f"\x1b[{drawn}F\x1b[J" if drawn else ""
+
+    def _write(self, start: str, lines: tuple[str, ...] | list[str]) -> None:
+        self._out.write(start + "".join(f"{line}\n" for line in lines))
         self._out.flush()
 
 
@@ -88,16 +56,20 @@ def welcome(access: Access, *, url: str, receiver_url: str, rate: float) -> list
     login = f"login {access.login}, " + (
         f"password {access.password}" if access.password else "with the password you set"
     )
-    shown = next(merchant for merchant in MERCHANTS if merchant.reference == SHOWN_MERCHANT)
-    troubled = ", ".join(sorted(TROUBLED_PATHS))
+    merchants = {merchant.reference: merchant for system in SYSTEMS for merchant in system.merchants}
+    webhooks = sum(len(system.webhooks) for system in SYSTEMS)
     return [
         RULE,
-        f"A demo card platform: {len(MERCHANTS)} merchants, {len(ENDPOINTS)} endpoints, {rate:g} events a second",
+        f"{len(SYSTEMS)} payment systems side by side: {', '.join(system.title for system in SYSTEMS)}",
+        f"  {len(merchants)} merchants, {webhooks} webhooks, {rate:g} events a second",
         f"  Admin         {url}{reverse('admin:index')}  ({login})",
         f"  API           {url}/api/v2/",
         f"  Provider key  {access.provider_key}",
-        f"  Merchant key  {access.merchant_key}  ({shown.name})",
-        f"  Receiver      {receiver_url}  (verifies every signature; {troubled} fails now and then)",
+        f"  Merchant key  {access.merchant_key}  ({merchants[SHOWN_MERCHANT].name})",
+        f"  Public keys   {url}/.well-known/webhook-keys",
+        f"  Receiver      {receiver_url}  (verifies every delivery as its system's merchants do)",
+        "Have trouble now and then, so that retries are seen:",
+        f"  {'  '.join(sorted(TROUBLES))}",
         "Publish an event:",
         f"  {_publish_example(access.provider_key, url=url)}",
         "What became of it, as its merchant sees it:",
@@ -108,12 +80,6 @@ def welcome(access: Access, *, url: str, receiver_url: str, rate: float) -> list
 
 
 def _publish_example(key: str, *, url: str) -> str:
-    body = {"type": "invoice.paid", "merchant": SHOWN_MERCHANT, "payload": {"id": "inv_1", "total": "12.40"}}
+    body = {"type": "card_state", "merchant": SHOWN_MERCHANT, "payload": {"id": "card-1", "status": "blocked"}}
     headers = f"-H 'X-API-Token: {key}' -H 'Content-Type: application/json'"
     return f"curl {url}/api/v2/events {headers} -d '{json.dumps(body)}'"
-
-
-def _latency(seen: Seen) -> str:
-    if seen.p50_ms is None or seen.p95_ms is None:
-        return ""
-    return f"p50 {seen.p50_ms:.0f} ms  p95 {seen.p95_ms:.0f} ms"

@@ -1,19 +1,21 @@
-"""A steady stream of sample events, published through the REST API as a provider would."""
+"""A steady stream of sample events, published through the REST API as the systems would."""
 
 import http.client
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import ceil
 from random import Random
-from threading import Event, Lock, Thread
+from threading import Event as Flag
+from threading import Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-from deliveries.demo.cast import MERCHANTS
-from deliveries.demo.catalogue import TYPES
-from deliveries.demo.samples import Books, moment
+from deliveries.demo.model import Event
+from deliveries.demo.systems import SYSTEMS
+from deliveries.demo.tally import Journal, now_s
 
 THREAD_RATE = 40.0
 # Events a second that one connection carries with ease: an answer takes some 5 ms.
@@ -23,8 +25,6 @@ PAUSE_S = 1.0
 # After a failure: the web process may be starting again.
 BEHIND_MOST_S = 1.0
 # A stream that could not keep up goes on from now, it does not make up for lost time with a flood.
-ACCOUNT_ONLY_PERCENT = 60
-# Share of the events about an account or card that do not name the merchant: the platform finds it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,15 @@ class Published:
 
 
 class Stream:
-    """Publishes `rate` events a second on as many threads as that needs."""
+    """Publishes `rate` events a second, of all systems alike, on as many threads as that needs."""
 
-    def __init__(self, *, url: str, key: str, rate: float) -> None:
+    def __init__(self, *, url: str, key: str, rate: float, journal: Journal) -> None:
         self._url = url
         self._key = key
-        self._stopping = Event()
+        self._journal = journal
+        self._stopping = Flag()
         self._lock = Lock()
-        self._published = Published()
+        self._published = {system.name: Published() for system in SYSTEMS}
         count = min(THREADS_MOST, ceil(rate / THREAD_RATE))
         self._threads = [Thread(target=self._run, args=(count / rate,), daemon=True) for _ in range(count)]
 
@@ -60,33 +61,38 @@ class Stream:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def read(self) -> Published:
+    def read(self) -> Mapping[str, Published]:
+        """By system."""
         with self._lock:
-            return self._published
+            return dict(self._published)
 
     def _run(self, gap_s: float) -> None:
         random = Random()  # noqa: S311 - sample data
-        books, caller = Books(random), Caller(self._url, self._key)
+        sources = {system.name: system.source(random) for system in SYSTEMS}
+        caller = Caller(self._url, self._key)
         due_at = time.monotonic()
         while not self._stopping.wait(max(0.0, due_at - time.monotonic())):
-            trouble = self._publish(caller, draw_event(books, random, now=datetime.now(UTC)))
+            name = random.choice(list(sources))
+            now = datetime.now(UTC)
+            trouble = self._publish(caller, name, sources[name].draw(now), now)
             if trouble:
                 self._stopping.wait(PAUSE_S)
             due_at = max(due_at + gap_s * random.uniform(0.5, 1.5), time.monotonic() - BEHIND_MOST_S)
         caller.close()
 
-    def _publish(self, caller: "Caller", event: dict[str, Any]) -> str:
-        """What went wrong, empty if nothing did."""
+    def _publish(self, caller: "Caller", system: str, event: Event, now: datetime) -> str:
+        """What went wrong, empty if nothing did. The journal is first: a delivery may arrive before the answer."""
+        self._journal.note(system, event.key, at=now_s())
         deliveries, trouble = 0, ""
         try:
-            deliveries = caller.publish(event)
+            deliveries = caller.publish(event.body(now))
         except Refused as refusal:
             trouble = str(refusal)
         except (OSError, http.client.HTTPException, ValueError) as failure:
             trouble = f"{type(failure).__name__}: {failure}"
         with self._lock:
-            before = self._published
-            self._published = replace(
+            before = self._published[system]
+            self._published[system] = replace(
                 before,
                 events=before.events + (not trouble),
                 deliveries=before.deliveries + deliveries,
@@ -94,19 +100,6 @@ class Stream:
                 trouble=trouble,
             )
         return trouble
-
-
-def draw_event(books: Books, random: Random, *, now: datetime) -> dict[str, Any]:
-    """The body of one `POST /events`."""
-    event_type = random.choices(TYPES, [event_type.weight for event_type in TYPES])[0]
-    merchant = random.choice(MERCHANTS)
-    sample = event_type.make(books, merchant, now)
-    event = {"type": event_type.name, "occurred_at": moment(now), "payload": sample.payload}
-    if sample.account is None:
-        return {**event, "merchant": merchant.reference}
-    if random.randrange(100) < ACCOUNT_ONLY_PERCENT:
-        return {**event, "account": sample.account}
-    return {**event, "merchant": merchant.reference, "account": sample.account}
 
 
 class Refused(Exception):

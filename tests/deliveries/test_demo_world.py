@@ -1,5 +1,8 @@
 """The demo's world is built once, found again, and left as somebody has changed it."""
 
+import time
+from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_network
 from typing import Any
@@ -11,9 +14,21 @@ from django.db import connections
 from pytest_django import Settings
 
 from deliveries.demo import access, world
-from deliveries.demo.cast import ENDPOINTS, MERCHANTS
+from deliveries.demo.receivers import Known
+from deliveries.demo.systems import SYSTEMS
 from subscriptions.errors import Invalid
-from subscriptions.models import Account, ApiKey, AuditEntry, Endpoint, EventType, Merchant, SigningSecret
+from subscriptions.models import (
+    Account,
+    ApiKey,
+    AuditEntry,
+    Endpoint,
+    EventType,
+    Merchant,
+    ProviderKey,
+    Rule,
+    SigningSecret,
+)
+from subscriptions.providers import PROVIDERS
 from subscriptions.selectors import merchants as merchant_rows
 from subscriptions.services import endpoints, keys, primary
 
@@ -31,7 +46,7 @@ def _loopback(settings: Settings) -> None:
 
 def rows() -> dict[str, list[Any]]:
     """Everything that a second build could have changed."""
-    models = (EventType, Merchant, Account, Endpoint, SigningSecret, AuditEntry)
+    models = (EventType, Merchant, Account, Endpoint, Rule, SigningSecret, ProviderKey, AuditEntry)
     return {model.__name__: list(model.objects.order_by("id").values()) for model in models}
 
 
@@ -41,31 +56,79 @@ def test_a_second_build_changes_nothing(now: datetime) -> None:
     world.build(receiver_url=URL, now=now)
 
     assert rows() == first
-    assert Endpoint.objects.count() == len(ENDPOINTS)
-    assert EventType.objects.count() == 8
-    assert Account.objects.count() == 6 * len(MERCHANTS)
+    assert Endpoint.objects.filter(channel="webhook").count() == len(world.WEBHOOKS) == 17
+    assert EventType.objects.count() == sum(len(provider.types) for provider in PROVIDERS.values()) == 58
+    assert Account.objects.count() == 30
 
 
-def test_the_world_has_a_hierarchy_and_a_secret_for_each_endpoint(now: datetime) -> None:
+def test_every_system_has_its_merchants_and_its_format(now: datetime) -> None:
     world.build(receiver_url=URL, now=now)
 
-    linden = merchant_rows.get("demo-linden")
-    assert linden.parent
-    assert (linden.parent.kind, linden.parent.parent and linden.parent.parent.kind) == ("portfolio", "reseller")
-    secrets = world.secrets_by_path(URL)
-    assert set(secrets) == {planned.path for planned in ENDPOINTS}
-    assert len(set(secrets.values())) == len(ENDPOINTS)
-    assert all(secret and secret.startswith("whsec_") for secret in secrets.values())
+    profiles = {
+        system.name: set(
+            Endpoint.objects.filter(
+                owner__reference__in=[merchant.reference for merchant in system.hierarchy], channel="webhook"
+            ).values_list("profile", flat=True)
+        )
+        for system in SYSTEMS
+    }
+    assert profiles == {
+        "paysera": {"paysera"},
+        "paysafe": {"paysafe"},
+        "paisr": {"paisr", "paisr-v2"},
+        "gateway": {"gateway"},
+        "card": {"default"},
+    }
+    assert set(Merchant.objects.filter(mode="test").values_list("reference", flat=True)) == {"demo-meridian-test"}
+    assert ProviderKey.objects.get().family == "rsa"
+
+
+def test_paysera_has_a_rule_with_several_recipients(now: datetime) -> None:
+    world.build(receiver_url=URL, now=now)
+
+    rule = Rule.objects.get()
+    assert rule.owner == merchant_rows.get("demo-lagoon")
+    assert rule.event_types == ["payment.incoming", "payment.outgoing", "deposit.received"]
+    webhooks = rule.recipients.filter(channel="webhook").order_by("target")
+    assert [endpoint.target for endpoint in webhooks] == [f"{URL}/lagoon/bookkeeping", f"{URL}/lagoon/payments"]
+    assert {tuple(endpoint.accounts) for endpoint in webhooks} == {("EVP9900000000011",)}
+    assert {tuple(endpoint.event_types or ()) for endpoint in webhooks} == {tuple(rule.event_types)}
+
+
+def test_the_gateway_is_heard_at_two_levels_above_the_merchants(now: datetime) -> None:
+    world.build(receiver_url=URL, now=now)
+
+    pelican = merchant_rows.get("demo-pelican")
+    assert pelican.parent
+    assert (pelican.parent.kind, pelican.parent.parent and pelican.parent.parent.kind) == ("portfolio", "reseller")
+    known = world.known_by_path(URL)
+    assert known["/harbour/billing"] == Known(
+        "gateway", "gateway", known["/harbour/billing"].secret, "harbour", "copper-4-orchid"
+    )
+    assert Endpoint.objects.get(target=f"{URL}/harbour/billing").retry_schedule == [2, 4, 8, 15]
+
+
+def test_each_endpoint_is_known_with_what_its_merchant_noted(now: datetime) -> None:
+    world.build(receiver_url=URL, now=now)
+    known = world.known_by_path(URL)
+
+    assert set(known) == {planned.path for planned in world.WEBHOOKS}
+    assert {path: one.system for path, one in known.items()} == {
+        webhook.path: system.name for system in SYSTEMS for webhook in system.webhooks
+    }
+    assert {one.profile for one in known.values() if one.secret is None} == {"paysera", "gateway"}
+    signed = [one.secret for one in known.values() if one.secret]
+    assert len(set(signed)) == len(signed) == 12
     assert Endpoint.objects.get(is_primary=True).target == f"{URL}/bramble/everything"
 
 
-def test_another_port_moves_the_endpoints_and_keeps_their_secrets(now: datetime) -> None:
+def test_another_port_moves_the_endpoints_and_keeps_secrets_and_credentials(now: datetime) -> None:
     world.build(receiver_url=URL, now=now)
-    before = world.secrets_by_path(URL)
+    before = world.known_by_path(URL)
     world.build(receiver_url=OTHER_URL, now=now)
 
-    assert world.secrets_by_path(OTHER_URL) == before
-    assert world.secrets_by_path(URL) == {}
+    assert world.known_by_path(OTHER_URL) == before
+    assert world.known_by_path(URL) == {}
     assert world.remembered_port() == 45002
 
 
@@ -80,14 +143,23 @@ def test_what_somebody_changed_stays(now: datetime) -> None:
     own = primary.put(merchant=bramble, data=elsewhere, now=now, actor="test").endpoint
     quiet = Endpoint.objects.get(target__endswith="/linden/cards")
     endpoints.update(merchant=quiet.owner, endpoint_id=quiet.id, data={"is_active": False}, now=now, actor="test")
+    theirs = Endpoint.objects.get(target__endswith="/northgate/everything")
+    auth = {"type": "basic", "username": "of-my-own", "password": "secret"}
+    endpoints.update(merchant=theirs.owner, endpoint_id=theirs.id, data={"auth": auth}, now=now, actor="test")
+    gone = Endpoint.objects.get(target__endswith="/lagoon/bookkeeping")
+    endpoints.delete(merchant=gone.owner, endpoint_id=gone.id, now=now, actor="test")
     EventType.objects.filter(name="card_state").update(description="Ours")
 
     world.build(receiver_url=OTHER_URL, now=now)
 
     own.refresh_from_db()
     quiet.refresh_from_db()
+    theirs.refresh_from_db()
     assert own.target == "http://127.0.0.1:45009/mine"
     assert (quiet.target, quiet.is_active) == (f"{OTHER_URL}/linden/cards", False)
+    # The platform does not show credentials to another port unasked, and the demo does not know these.
+    assert (theirs.target, theirs.auth_type) == (f"{OTHER_URL}/northgate/everything", "none")
+    assert not Endpoint.objects.filter(target=f"{OTHER_URL}/lagoon/bookkeeping").exists()
     assert EventType.objects.get(name="card_state").description == "Ours"
     assert not Endpoint.objects.get(target=f"{OTHER_URL}/bramble/everything").is_primary
 
@@ -98,10 +170,30 @@ def test_an_endpoint_that_somebody_adds_is_verified_as_well(now: datetime) -> No
     own = endpoints.create(merchant=corvid, data={"url": f"{URL}/own"}, now=now, actor="test")
     odd = {"url": f"{URL}/odd", "profile": "stripe"}
     endpoints.create(merchant=corvid, data=odd, now=now, actor="test")
+    new = Merchant.objects.create(name="New", reference="new", created_at=now, updated_at=now)
+    endpoints.create(merchant=new, data={"url": f"{URL}/new", "profile": "paisr"}, now=now, actor="test")
 
-    secrets = world.secrets_by_path(URL)
+    known = world.known_by_path(URL)
 
-    assert (secrets["/own"], secrets["/odd"]) == (own.generated, None)
+    assert known["/own"] == Known("card", "default", own.generated)
+    assert replace(known["/odd"], secret=None) == Known("card", "stripe")
+    assert replace(known["/new"], secret=None) == Known("paisr", "paisr")
+
+
+def test_only_the_demo_s_merchants_are_counted(now: datetime) -> None:
+    world.build(receiver_url=URL, now=now)
+    lagoon, harbour = merchant_rows.get("demo-lagoon"), merchant_rows.get("demo-harbour")
+    stranger = Merchant.objects.create(name="Charlie", reference="charlie", created_at=now, updated_at=now)
+    counts = Counter(
+        {
+            (lagoon.id, "delivered"): 3,
+            (merchant_rows.get("demo-juniper").id, "delivered"): 2,
+            (harbour.id, "pending"): 1,
+            (stranger.id, "delivered"): 9,
+        }
+    )
+
+    assert world.by_system(counts) == {"paysera": {"delivered": 5}, "gateway": {"pending": 1}}
 
 
 def test_without_leave_for_loopback_it_says_what_is_missing(settings: Settings, now: datetime) -> None:
@@ -169,5 +261,9 @@ def test_two_demos_do_not_share_a_database() -> None:
         assert not world.claim()
     finally:
         other.close()
-    assert world.claim()
+    # The server notices a little later that the connection has ended.
+    deadline = time.monotonic() + 5
+    while not (is_ours := world.claim()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert is_ours
     world.disclaim()

@@ -51,7 +51,8 @@ class Command(BaseCommand):
         except EmbeddedError as error:
             raise CommandError(str(error)) from None
         names = {"DATABASE_URL": urls.database_url, "REDIS_URL": urls.redis_url}
-        site = plans.Site(host, port, workers, directory, {name: url for name, url in names.items() if url})
+        given = {name: url for name, url in names.items() if url} | (plans.demo_letters(os.environ) if demo else {})
+        site = plans.Site(host, port, workers, directory, given)
         try:
             if os.geteuid() == 0:
                 self.stderr.write("Running as root: give Signet an ordinary user of its own in production.")

@@ -1,4 +1,4 @@
-"""`demo`: a demo provider with merchants, endpoints, a verifying receiver and a stream of events."""
+"""`demo`: five payment systems with merchants, endpoints, verifying receivers and a stream of events."""
 
 import json
 import signal
@@ -27,8 +27,9 @@ NEEDS = (
 
 class Command(BaseCommand):
     help = (
-        "Publish sample events of a card platform through the API and receive their deliveries. Builds its merchants, "
-        "event types and endpoints, or finds those of an earlier run. `serve --demo` starts it once all is ready."
+        "Publish sample events of five payment systems through the API and receive their deliveries as their merchants "
+        "do. Builds merchants, event types and endpoints, or finds those of an earlier run. `serve --demo` starts it "
+        "once all is ready."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -55,7 +56,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps(session.figures().summary()))
         else:
-            screen.say(f"demo ended: {session.figures().line(is_last=True)}")
+            screen.say(*session.figures().last_lines())
 
 
 def _run(session: Session) -> None:
