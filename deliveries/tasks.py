@@ -10,11 +10,13 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from deliveries import doorbell
+from deliveries.channels import questions
 from deliveries.engine import process, stopping
+from deliveries.services import lanes, replays, statistics
 from deliveries.services import publish as publish_event
-from deliveries.services import replays
 from deliveries.services import sweep as sweeping
 from dispatcher.ids import Prefix, parse
+from subscriptions.services.bell import SEND_CODE
 
 
 @shared_task(name=doorbell.DRAIN_TASK, ignore_result=True)
@@ -35,10 +37,25 @@ def advance_replays() -> None:
     replays.advance(clock=timezone.now)
 
 
+@shared_task(name="deliveries.roll_up", ignore_result=True)
+def roll_up() -> None:
+    """Add what drains counted to the hourly counts."""
+    statistics.roll_up()
+
+
 @shared_task(name="deliveries.settle_endpoints", ignore_result=True)
 def settle_endpoints(endpoint_ids: list[str]) -> None:
-    """An endpoint was disabled, deleted or moved: let a drain look at its lane now. Takes public or plain ids."""
-    doorbell.wake([_endpoint_id(text) for text in endpoint_ids])
+    """An endpoint was disabled, deleted or changed: let a drain look at its lane now. Takes public or plain ids."""
+    ids = [_endpoint_id(text) for text in endpoint_ids]
+    # Whoever changed it may have mended it.
+    lanes.probe_now(ids, now=timezone.now())
+    doorbell.wake(ids)
+
+
+@shared_task(name=SEND_CODE, ignore_result=True)
+def send_address_check(endpoint_id: str) -> None:
+    """Ask the owner of an endpoint's address whether letters are welcome."""
+    questions.send(endpoint_id=UUID(endpoint_id), now=timezone.now())
 
 
 @shared_task(name="deliveries.publish", ignore_result=True)

@@ -34,6 +34,8 @@ WORDS: Mapping[str, str] = {
     Reason.RESPONSE_TIMEOUT: "No complete answer in time",
     Reason.RESPONSE_TOO_LARGE_HEADERS: "The answer's headers are too large",
     Reason.PROTOCOL_ERROR: "The answer is not valid HTTP",
+    Reason.RECIPIENT_REFUSED: "Refused for good: the address takes no letters",
+    Reason.GATEWAY_REFUSED: "The mail server or SMS gateway did not take it",
     Reason.INTERRUPTED: "Interrupted on our side: the outcome is unknown",
     Reason.CANCELLED: "Cancelled",
     Reason.INTERNAL_ERROR: "An error on our side",
@@ -45,6 +47,7 @@ GROUPS: Mapping[str, frozenset[Reason]] = {
     "dns": frozenset(reason for reason in Reason if reason.startswith("dns_")) | {Reason.BLOCKED_ADDRESS},
     "connection": frozenset(reason for reason in Reason if reason.startswith(("connect", "network_"))),
     "tls": frozenset(reason for reason in Reason if reason.startswith("tls_")),
+    "letters": frozenset({Reason.RECIPIENT_REFUSED, Reason.GATEWAY_REFUSED}),
     "timeout": TIMEOUTS,
     "ours": UNCOUNTED,
 }

@@ -8,12 +8,13 @@ run out; one that loses Postgres goes on carrying what is in the air and records
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 import psycopg
+from django.conf import settings
 from django.db import Error, connection
 
 from deliveries.doorbell import Doorbell
@@ -22,6 +23,7 @@ from deliveries.engine.sender import Sender
 from deliveries.engine.store import LEASE, Store
 from deliveries.engine.turn import Turn
 from deliveries.engine.values import HeldLane, Pick, Result
+from dispatcher.streak import Verdict
 from subscriptions.services import endpoints
 
 logger = logging.getLogger(__name__)
@@ -155,7 +157,9 @@ class Drain:
             free=self._free,
             may_be_suspect=self._suspects_in_flight() < self._capacity * SUSPECT_SHARE,
             is_claiming=self._is_claiming,
+            disable_after=timedelta(days=settings.DISABLE_AFTER_DAYS),
             now=self._clock.now(),
+            free_letters=self._sender.free_letters,
         )
         plan = turn.take()
         del self._results[: len(group)]
@@ -168,6 +172,7 @@ class Drain:
         self._is_hungry = plan.is_hungry
         self._next_look_at = time.monotonic() + LOOK_S
         self._disable(group)
+        self._act_on(plan.verdicts)
         self._send(plan.picks, began)
         self._look_ahead()
         self._handover.consider()
@@ -209,15 +214,29 @@ class Drain:
         """A receiver that answered 410 wants no more, ever."""
         for result in group:
             if result.decision.disable_reason:
-                self._disable_one(result)
+                self._disable_one(result.pick.endpoint_id, result.decision.disable_reason)
 
-    def _disable_one(self, result: Result) -> None:
-        endpoint_id, reason = result.pick.endpoint_id, result.decision.disable_reason
+    def _act_on(self, verdicts: Mapping[UUID, Verdict]) -> None:
+        """Endpoints that have failed for days: their people are warned, and at the end they are switched off."""
+        for endpoint_id, verdict in verdicts.items():
+            if verdict is Verdict.DISABLE:
+                self._disable_one(endpoint_id, endpoints.FAILING)
+            else:
+                self._warn_one(endpoint_id)
+
+    def _disable_one(self, endpoint_id: UUID, reason: str) -> None:
         try:
-            endpoints.disable(endpoint_id=endpoint_id, reason=reason, now=result.finished_at)
+            endpoints.disable(endpoint_id=endpoint_id, reason=reason, now=self._clock.now())
         except Error as error:
-            # Its next event will be answered the same and disable it then.
+            # Its next failure will say the same and disable it then.
             logger.warning("endpoint %s was not disabled: %s", endpoint_id, type(error).__name__)
+            _renew_connection()
+
+    def _warn_one(self, endpoint_id: UUID) -> None:
+        try:
+            endpoints.warn(endpoint_id=endpoint_id, now=self._clock.now())
+        except Error as error:
+            logger.warning("nobody was told that endpoint %s fails: %s", endpoint_id, type(error).__name__)
             _renew_connection()
 
     def _suspects_in_flight(self) -> int:
@@ -229,7 +248,8 @@ class Drain:
         if self._sender.in_flight or self._results or self._is_hungry or not self._is_claiming:
             return
         now = self._clock.now()
-        due_at = self._store.next_due(until=now + timedelta(seconds=LINGER_S), now=now)
+        may_be_letters = self._sender.free_letters > 0
+        due_at = self._store.next_due(until=now + timedelta(seconds=LINGER_S), now=now, may_be_letters=may_be_letters)
         self._is_work_near = due_at is not None
         if due_at is not None:
             pause = min(max((due_at - now).total_seconds(), SHORTEST_LOOK_S), LOOK_S)

@@ -9,6 +9,10 @@ from itertools import count
 from typing import cast
 from uuid import UUID
 
+from django.conf import settings
+
+from deliveries.channels.carrier import Carrier
+from deliveries.channels.texts import Addressee, TextSource
 from deliveries.engine.endpoints import EndpointCache, Ready
 from deliveries.engine.values import Pick, Result, Sent
 from dispatcher.ack import ANY_SUCCESS, AckRule, judge
@@ -17,6 +21,7 @@ from dispatcher.ids import Prefix, new_id, show
 from dispatcher.outcomes import Outcome, Reason
 from dispatcher.profiles.frame import Message
 from dispatcher.retry import decide
+from subscriptions.services.message_texts import TextError
 
 logger = logging.getLogger(__name__)
 
@@ -33,11 +38,17 @@ class Flight:
 
 
 class Sender:
-    """Renders, signs and submits; judges what comes back. Holds no state but what is in the air."""
+    """Renders, signs and submits; judges what comes back. Holds no state but what is in the air.
 
-    def __init__(self, client: Client, endpoints: EndpointCache) -> None:
+    Webhooks go by the HTTP client, letters by a carrier's threads. A sender that is given no carrier makes one, which
+    costs nothing before the first letter.
+    """
+
+    def __init__(self, client: Client, endpoints: EndpointCache, carrier: Carrier | None = None) -> None:
         self._client = client
         self._endpoints = endpoints
+        self._carrier = carrier or Carrier(deadline_s=settings.DELIVERY_TIMEOUT)
+        self._texts = TextSource()
         # By a number and not by the delivery: one that was abandoned may be sent again while its request still flies.
         self._flights: dict[int, Flight] = {}
         self._numbers = count()
@@ -46,17 +57,28 @@ class Sender:
     def in_flight(self) -> int:
         return len(self._flights)
 
+    @property
+    def free_letters(self) -> int:
+        """How many e-mails and SMS may be sent now. More must wait in their lanes."""
+        return self._carrier.free
+
     def send(self, picks: Sequence[Pick], *, versions: dict[UUID, int], now: datetime) -> list[Result]:
         """Submit each pick. Returns those that failed before anything could be sent."""
         if not picks:
             return []
-        ready = self._endpoints.get_many({pick.endpoint_id: versions[pick.endpoint_id] for pick in picks})
+        wanted = {pick.endpoint_id: versions[pick.endpoint_id] for pick in picks}
+        ready = self._endpoints.get_many(wanted, now=now)
+        # Before anything is sent: whatever Postgres refuses here, all picks can still be given back.
+        if letters := [pick for pick in picks if isinstance(ready[pick.endpoint_id].sendable, Addressee)]:
+            self._texts.prepare(letters)
         return [result for pick in picks if (result := self._send_one(pick, ready[pick.endpoint_id], now=now))]
 
     def _send_one(self, pick: Pick, ready: Ready, *, now: datetime) -> Result | None:
         refused = Flight(pick, ready, Sent(ready.url, "", None), now)
         if isinstance(ready.sendable, Outcome):
             return _result(refused, ready.sendable, now=now)
+        if isinstance(ready.sendable, Addressee):
+            return self._send_letter(pick, ready, ready.sendable, now=now)
         try:
             rendered = ready.sendable.render(_message(pick, now=now))
         except Exception:
@@ -69,9 +91,34 @@ class Sender:
         self._client.submit(Request(number, ready.sendable.target, rendered.headers, rendered.body))
         return None
 
+    def _send_letter(self, pick: Pick, ready: Ready, addressee: Addressee, *, now: datetime) -> Result | None:
+        try:
+            letter = self._texts.write(pick, _message(pick, now=now), addressee)
+        except TextError as trouble:
+            outcome = Outcome(Reason.INTERNAL_ERROR, detail=str(trouble)[:200])
+        except Exception:
+            logger.exception("delivery %s could not be written", pick.delivery_id)
+            outcome = Outcome(Reason.INTERNAL_ERROR, detail="The letter could not be written.")
+        else:
+            number = next(self._numbers)
+            sent = Sent(ready.url, letter.log_headers, letter.text.encode())
+            self._flights[number] = Flight(pick, ready, sent, now)
+            self._carrier.submit(number, letter.carry)
+            return None
+        return _result(Flight(pick, ready, Sent(ready.url, "", None), now), outcome, now=now)
+
+    def _poll(self, timeout_s: float) -> list[Finished]:
+        """Webhooks never wait for letters: while both are in the air, letters are only looked at in passing."""
+        if not self._carrier.in_flight:
+            return self._client.poll(timeout_s)
+        if not self._client.in_flight:
+            return self._carrier.poll(timeout_s)
+        letters = self._carrier.poll(0.0)
+        return letters + self._client.poll(0.0 if letters else timeout_s)
+
     def poll(self, timeout_s: float, *, now: Callable[[], datetime]) -> list[Result]:
         """Drive the network for at most `timeout_s`; what finished, judged by its endpoint's rules."""
-        finished = self._client.poll(timeout_s)
+        finished = self._poll(timeout_s)
         moment = now() if finished else None
         return [result for item in finished if moment and (result := self._land(item, now=moment))]
 
@@ -88,6 +135,7 @@ class Sender:
     def close(self) -> None:
         self._flights.clear()
         self._client.close()
+        self._carrier.close()
 
 
 def _message(pick: Pick, *, now: datetime) -> Message:
@@ -101,6 +149,7 @@ def _message(pick: Pick, *, now: datetime) -> Message:
         delivery_id=show(Prefix.DELIVERY, pick.delivery_id),
         attempt=pick.number,
         now=now,
+        mode="live" if pick.is_live else "test",
     )
 
 
@@ -113,7 +162,7 @@ def _result(flight: Flight, outcome: Outcome, *, now: datetime) -> Result:
         schedule=ready.schedule,
         now=now,
         jitter=random.uniform(-1, 1),  # noqa: S311 - spreads retries, protects nothing
-        stop_statuses=ready.stop_statuses,
+        stop_statuses=ready.stops_at(now=now),
     )
     next_attempt_at = None if decision.wait_s is None else now + timedelta(seconds=decision.wait_s)
     entry_due_at = pick.due_at if ready.is_ordered or next_attempt_at is None else next_attempt_at

@@ -41,19 +41,30 @@ changed AS (
         last_reason = r.reason, last_status = r.response_status, last_attempt_at = r.started_at,
         finished_at = CASE WHEN r.status IN ('delivered', 'failed') THEN r.finished_at END
     FROM result r WHERE d.id = r.delivery_id AND d.attempts_made = r.number - 1
-    RETURNING d.id, d.next_attempt_at, r.entry_due_at
+    RETURNING d.id, d.next_attempt_at, r.entry_due_at, r.attempt_id, r.endpoint_id, d.owner_id, d.event_type, r.status,
+        r.started_at, r.total_ms
 ),
 tried AS (
     INSERT INTO deliveries_attempt (
-        id, delivery_id, number, trigger, is_counted, reason, url, request_headers, request_body, response_status,
-        response_headers, response_body, is_response_truncated, body_error, detail, peer,
+        id, delivery_id, number, trigger, is_counted, reason, leaves, url, request_headers, request_body,
+        response_status, response_headers, response_body, is_response_truncated, body_error, detail, peer,
         dns_ms, connect_ms, tls_ms, send_ms, wait_ms, total_ms, started_at
     )
-    SELECT attempt_id, delivery_id, number, trigger, is_counted, reason, url, request_headers, request_body,
+    SELECT attempt_id, delivery_id, number, trigger, is_counted, reason, status, url, request_headers, request_body,
         response_status, response_headers, response_body, is_truncated, body_error, detail, peer,
         dns_ms, connect_ms, tls_ms, send_ms, wait_ms, total_ms, started_at
     FROM result
     ON CONFLICT DO NOTHING
+    RETURNING id, trigger
+),
+counted AS (
+    -- What was inserted, and nothing else: the statistics always equal a recount of the attempts.
+    INSERT INTO deliveries_countdelta (endpoint_ids, owner_ids, event_types, started, leaves, latencies_ms)
+    SELECT array_agg(c.endpoint_id), array_agg(c.owner_id), array_agg(c.event_type), array_agg(c.started_at),
+        array_agg(c.status), array_agg(c.total_ms)
+    FROM tried t JOIN changed c ON c.attempt_id = t.id
+    WHERE t.trigger <> 'test'
+    HAVING count(*) > 0
 ),
 gone AS (
     -- Only with its delivery: a pending delivery without an entry would wait for ever.
@@ -68,7 +79,10 @@ SELECT endpoint_id FROM held
 
 _LANE_COLUMNS = """
     l.endpoint_id, l.lease_token, l.in_flight, l."window", l.is_suspect, l.not_before,
-    e.version, e.is_active, e.deleted_at IS NOT NULL, e.max_in_flight, e.ordered, e.rate_limit
+    e.version, e.is_active, e.deleted_at IS NOT NULL, e.max_in_flight, e.ordered, e.rate_limit,
+    e.channel <> 'webhook',
+    l.half_started_at, l.attempts, l.failures, l.earlier_attempts, l.earlier_failures, l.open_s, l.open_until,
+    l.failing_since, l.is_warned
 """
 
 LOCK_LANES = f"""
@@ -85,6 +99,7 @@ due AS MATERIALIZED (
     AND (l.not_before IS NULL OR l.not_before <= %(now)s)
     AND (l.leased_until IS NULL OR l.leased_until <= %(now)s OR l.lease_token = %(token)s)
     AND (%(suspects)s OR NOT l.is_suspect)
+    AND (%(letters)s OR e.channel = 'webhook')
     ORDER BY l.due_at LIMIT %(limit)s FOR NO KEY UPDATE OF l SKIP LOCKED
 )
 SELECT * FROM touched UNION ALL SELECT * FROM due
@@ -100,8 +115,10 @@ WITH picked AS MATERIALIZED (
     ) p
     LIMIT %(limit)s
 )
-SELECT p.endpoint_id, p.delivery_id, p.due_at, p.trigger, d.attempts_made, d.attempts_counted, d.attempts_uncounted,
-    v.id, v.external_id, v.type, v.account, v.payload, v.occurred_at, v.merchant_id
+SELECT p.endpoint_id, p.delivery_id, p.due_at,
+    -- Whatever made it due: statistics leave these attempts out.
+    CASE WHEN v.is_test THEN 'test' ELSE p.trigger END, d.attempts_made, d.attempts_counted, d.attempts_uncounted,
+    v.id, v.external_id, v.type, v.account, v.payload, v.occurred_at, v.merchant_id, v.is_live
 FROM picked p
 JOIN deliveries_delivery d ON d.id = p.delivery_id
 JOIN deliveries_event v ON v.id = d.event_id
@@ -111,6 +128,9 @@ ORDER BY p.due_at, p.delivery_id
 SAVE_LANES = """
 UPDATE deliveries_lane l SET
     in_flight = COALESCE(f.ids, '{}'), "window" = n.window_size, is_suspect = n.is_suspect, not_before = n.not_before,
+    half_started_at = n.half_started_at, attempts = n.attempts, failures = n.failures,
+    earlier_attempts = n.earlier_attempts, earlier_failures = n.earlier_failures, open_s = n.open_s,
+    open_until = n.open_until, failing_since = n.failing_since, is_warned = n.is_warned,
     lease_token = CASE WHEN n.is_held THEN %(token)s::uuid END,
     leased_until = CASE WHEN n.is_held THEN %(lease_end)s::timestamptz END,
     due_at = CASE
@@ -123,8 +143,13 @@ UPDATE deliveries_lane l SET
     END
 FROM unnest(
     %(lanes)b::uuid[], %(windows)b::int[], %(is_suspect)b::bool[], %(not_before)b::timestamptz[],
-    %(is_held)b::bool[], %(is_full)b::bool[], %(is_passed_over)b::bool[]
-) AS n (endpoint_id, window_size, is_suspect, not_before, is_held, is_full, is_passed_over)
+    %(is_held)b::bool[], %(is_full)b::bool[], %(is_passed_over)b::bool[], %(half_started)b::timestamptz[],
+    %(attempts)b::int[], %(failures)b::int[], %(earlier_attempts)b::int[], %(earlier_failures)b::int[],
+    %(open_s)b::int[], %(open_until)b::timestamptz[], %(failing_since)b::timestamptz[], %(is_warned)b::bool[]
+) AS n (
+    endpoint_id, window_size, is_suspect, not_before, is_held, is_full, is_passed_over, half_started_at, attempts,
+    failures, earlier_attempts, earlier_failures, open_s, open_until, failing_since, is_warned
+)
 LEFT JOIN (
     SELECT endpoint_id, array_agg(delivery_id) AS ids
     FROM unnest(%(flying_lanes)b::uuid[], %(flying)b::uuid[]) AS x (endpoint_id, delivery_id) GROUP BY endpoint_id
@@ -139,30 +164,41 @@ WHERE l.endpoint_id = n.endpoint_id
 
 INTERRUPT = """
 WITH lost AS MATERIALIZED (
-    SELECT d.id, d.attempts_made, a.attempt_id, e.trigger, p.target,
-        d.attempts_uncounted + 1 >= %(most)s AS is_poison
+    SELECT d.id, d.endpoint_id, d.owner_id, d.event_type, d.attempts_made, a.attempt_id, p.target,
+        CASE WHEN v.is_test THEN 'test' ELSE e.trigger END AS trigger,
+        d.attempts_uncounted + 1 >= %(most)s AS is_poison,
+        CASE WHEN d.attempts_uncounted + 1 >= %(most)s THEN 'held' ELSE d.status END AS leaves
     FROM unnest(%(attempt_ids)b::uuid[], %(delivery_ids)b::uuid[]) AS a (attempt_id, delivery_id)
     JOIN deliveries_delivery d ON d.id = a.delivery_id
+    JOIN deliveries_event v ON v.id = d.event_id
     JOIN deliveries_laneentry e ON e.delivery_id = d.id
     JOIN subscriptions_endpoint p ON p.id = d.endpoint_id
 ),
 changed AS (
     UPDATE deliveries_delivery d SET attempts_made = d.attempts_made + 1, attempts_uncounted = d.attempts_uncounted + 1,
         last_reason = 'interrupted', last_status = NULL, last_attempt_at = %(now)s,
-        status = CASE WHEN lost.is_poison THEN 'held' ELSE d.status END,
+        status = lost.leaves,
         next_attempt_at = CASE WHEN NOT lost.is_poison THEN d.next_attempt_at END
     FROM lost WHERE d.id = lost.id
 ),
 set_aside AS (
     DELETE FROM deliveries_laneentry e USING lost WHERE e.delivery_id = lost.id AND lost.is_poison
+),
+tried AS (
+    INSERT INTO deliveries_attempt (
+        id, delivery_id, number, trigger, is_counted, reason, leaves, url, request_headers, response_headers,
+        response_body, is_response_truncated, body_error, detail, peer, total_ms, started_at
+    )
+    SELECT attempt_id, id, attempts_made + 1, trigger, FALSE, 'interrupted', leaves, target, '', '', '', FALSE, '',
+        'The worker stopped before the outcome was known; the receiver may have got it.', '', 0, %(now)s
+    FROM lost
 )
-INSERT INTO deliveries_attempt (
-    id, delivery_id, number, trigger, is_counted, reason, url, request_headers, response_headers, response_body,
-    is_response_truncated, body_error, detail, peer, total_ms, started_at
-)
-SELECT attempt_id, id, attempts_made + 1, trigger, FALSE, 'interrupted', target, '', '', '', FALSE, '',
-    'The worker stopped before the outcome was known; the receiver may have got it.', '', 0, %(now)s
+INSERT INTO deliveries_countdelta (endpoint_ids, owner_ids, event_types, started, leaves, latencies_ms)
+SELECT array_agg(endpoint_id), array_agg(owner_id), array_agg(event_type), array_agg(%(now)s::timestamptz),
+    array_agg(leaves), array_agg(0.0::float8)
 FROM lost
+WHERE trigger <> 'test'
+HAVING count(*) > 0
 """
 
 SETTLE = """
@@ -186,5 +222,9 @@ WHERE d.id = taken.delivery_id AND p.id = d.endpoint_id
 """
 
 NEXT_DUE = """
-SELECT min(due_at) FROM deliveries_lane WHERE due_at <= %(until)s AND (leased_until IS NULL OR leased_until <= %(now)s)
+SELECT min(l.due_at) FROM deliveries_lane l
+WHERE l.due_at <= %(until)s AND (l.leased_until IS NULL OR l.leased_until <= %(now)s)
+AND (%(letters)s OR EXISTS (
+    SELECT FROM subscriptions_endpoint e WHERE e.id = l.endpoint_id AND e.channel = 'webhook'
+))
 """

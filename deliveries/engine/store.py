@@ -13,7 +13,9 @@ from django.db import connection as django_connection
 
 from deliveries.engine import statements
 from deliveries.engine.values import HeldLane, LaneRow, Pick, Result
+from dispatcher.breaker import Breaker
 from dispatcher.ids import new_id
+from dispatcher.streak import Streak
 
 logger = logging.getLogger(__name__)
 
@@ -96,10 +98,25 @@ class Store:
         rows = self._fetch(statements.RECORD, _result_arrays(results) | {"lanes": list(lanes), "token": self.token})
         return {endpoint_id for (endpoint_id,) in rows}
 
-    def lock_lanes(self, touched: Iterable[UUID], *, limit: int, may_be_suspect: bool, now: datetime) -> list[LaneRow]:
+    def lock_lanes(
+        self,
+        touched: Iterable[UUID],
+        *,
+        limit: int,
+        may_be_suspect: bool,
+        now: datetime,
+        may_be_letters: bool = True,
+    ) -> list[LaneRow]:
         """Lock lanes that are due, longest-waiting first, and those of ours that are named."""
-        params = {"touched": list(touched), "token": self.token, "now": now, "limit": limit, "suspects": may_be_suspect}
-        return [LaneRow(*row) for row in self._fetch(statements.LOCK_LANES, params)]
+        params = {
+            "touched": list(touched),
+            "token": self.token,
+            "now": now,
+            "limit": limit,
+            "suspects": may_be_suspect,
+            "letters": may_be_letters,
+        }
+        return [_lane_row(row) for row in self._fetch(statements.LOCK_LANES, params)]
 
     def interrupt(self, delivery_ids: Sequence[UUID], *, now: datetime) -> None:
         """Give each delivery that a dead drain had in the air an attempt whose outcome is unknown.
@@ -148,15 +165,31 @@ class Store:
                 "is_held": [bool(lane.flying) for lane in lanes],
                 "is_full": [lane.is_full for lane in lanes],
                 "is_passed_over": [lane.is_passed_over for lane in lanes],
+                "half_started": [lane.breaker.half_started_at for lane in lanes],
+                "attempts": [lane.breaker.attempts for lane in lanes],
+                "failures": [lane.breaker.failures for lane in lanes],
+                "earlier_attempts": [lane.breaker.earlier_attempts for lane in lanes],
+                "earlier_failures": [lane.breaker.earlier_failures for lane in lanes],
+                "open_s": [lane.breaker.open_s for lane in lanes],
+                "open_until": [lane.breaker.open_until for lane in lanes],
+                "failing_since": [lane.streak.failing_since for lane in lanes],
+                "is_warned": [lane.streak.is_warned for lane in lanes],
                 "flying_lanes": [endpoint_id for endpoint_id, _ in flying],
                 "flying": [delivery_id for _, delivery_id in flying],
             },
         )
 
-    def next_due(self, *, until: datetime, now: datetime) -> datetime | None:
+    def next_due(self, *, until: datetime, now: datetime, may_be_letters: bool = True) -> datetime | None:
         """When the next free lane comes due, if that is before `until`."""
-        (found,) = self._fetch(statements.NEXT_DUE, {"until": until, "now": now})[0]
+        params = {"until": until, "now": now, "letters": may_be_letters}
+        (found,) = self._fetch(statements.NEXT_DUE, params)[0]
         return found and _utc(found)
+
+
+def _lane_row(row: tuple[Any, ...]) -> LaneRow:
+    *plain, half, attempts, failures, earlier_attempts, earlier_failures, open_s, until, failing_since, is_warned = row
+    breaker = Breaker(half, attempts, failures, earlier_attempts, earlier_failures, open_s, until)
+    return LaneRow(*plain, breaker=breaker, streak=Streak(failing_since, is_warned))
 
 
 def _utc(moment: datetime) -> datetime:

@@ -1,15 +1,19 @@
 """One turn of a drain: record what finished, take what is due, decide which lanes stay held. One transaction."""
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from deliveries.engine.lane_state import note_outcomes
 from deliveries.engine.store import Store
 from deliveries.engine.values import HeldLane, LaneRow, Pick, Result
+from dispatcher.breaker import CLOSED
 from dispatcher.outcomes import Reason
-from dispatcher.window import Window, after, tally
+from dispatcher.streak import NONE, Verdict
+from dispatcher.window import Window
 
 LANES_A_TURN = 256
 PICKS_A_TURN = 512
@@ -29,6 +33,8 @@ class Plan:
     picks: list[Pick]
     # Whether more may be due than was taken.
     is_hungry: bool
+    # What follows for endpoints that have failed for days.
+    verdicts: dict[UUID, Verdict] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -45,9 +51,14 @@ class Turn:
     may_be_suspect: bool
     is_claiming: bool
     now: datetime
+    # How many e-mails and SMS the drain can carry: a few threads' worth, so most of a flood waits in its lanes.
+    free_letters: int = sys.maxsize
+    # How long an endpoint may fail without a break; 0: for ever.
+    disable_after: timedelta = timedelta()
     _lanes: dict[UUID, HeldLane] = field(default_factory=dict)
     # The lanes that were held before and still are.
     _kept: set[UUID] = field(default_factory=set)
+    _verdicts: dict[UUID, Verdict] = field(default_factory=dict)
 
     def take(self) -> Plan:
         """The whole turn, in the order of the statements."""
@@ -56,7 +67,13 @@ class Turn:
             if self.results:
                 self.store.record(self.results, lanes=touched)
             limit = min(LANES_A_TURN, max(0, self.free)) if self.is_claiming else 0
-            rows = self.store.lock_lanes(touched, limit=limit, may_be_suspect=self.may_be_suspect, now=self.now)
+            rows = self.store.lock_lanes(
+                touched,
+                limit=limit,
+                may_be_suspect=self.may_be_suspect,
+                may_be_letters=self.free_letters > 0,
+                now=self.now,
+            )
             self._interrupt_strays(rows)
             self._update_lanes(rows)
             self._settle_closed()
@@ -64,7 +81,7 @@ class Turn:
             if self._lanes:
                 self.store.save_lanes(list(self._lanes.values()), now=self.now)
         is_hungry = len(rows) - len(touched) >= limit > 0 or len(picks) >= PICKS_A_TURN
-        return Plan(self._lanes, touched - self._kept, picks, is_hungry)
+        return Plan(self._lanes, touched - self._kept, picks, is_hungry, self._verdicts)
 
     def _interrupt_strays(self, rows: list[LaneRow]) -> None:
         """What a lane's former holder had in the air, and did not record, has an unknown outcome."""
@@ -87,13 +104,20 @@ class Turn:
         for pick in self.returned:
             done[pick.endpoint_id].add(pick.delivery_id)
         for row in rows:
-            lane = HeldLane(row, Window(row.window, row.is_suspect), self._not_before(row, waits[row.endpoint_id]))
+            endpoint_id = row.endpoint_id
+            not_before = self._not_before(row, waits[endpoint_id])
+            lane = HeldLane(row, Window(row.window, row.is_suspect), not_before, row.breaker, row.streak)
             if self._is_known(row):
-                self._kept.add(row.endpoint_id)
-                lane.flying = self.held[row.endpoint_id].flying - done[row.endpoint_id]
-                if row.endpoint_id in reasons:
-                    lane.window = after(lane.window, tally(reasons[row.endpoint_id]), ceiling=lane.ceiling)
-            self._lanes[row.endpoint_id] = lane
+                self._kept.add(endpoint_id)
+                lane.flying = self.held[endpoint_id].flying - done[endpoint_id]
+                if endpoint_id in reasons:
+                    self._note(lane, reasons[endpoint_id])
+            self._lanes[endpoint_id] = lane
+
+    def _note(self, lane: HeldLane, reasons: list[Reason]) -> None:
+        verdict = note_outcomes(lane, reasons, disable_after=self.disable_after, now=self.now)
+        if verdict is not Verdict.NOTHING:
+            self._verdicts[lane.row.endpoint_id] = verdict
 
     def _not_before(self, row: LaneRow, waits: list[datetime]) -> datetime | None:
         """An ordered lane waits as a whole for the retry of its first delivery."""
@@ -105,14 +129,14 @@ class Turn:
     def _settle_closed(self) -> None:
         closed = [lane for lane in self._lanes.values() if not lane.row.is_open]
         for lane in closed:
-            # An ordered lane's wait ends with what it waited for; else it would hold up what comes after a new start.
-            lane.not_before = None
+            # A wait ends with what it waited for, and a new start is not held up by old failures.
+            lane.not_before, lane.breaker, lane.streak = None, CLOSED, NONE
         if closed:
             flying = [delivery_id for lane in closed for delivery_id in lane.flying]
             self.store.settle([lane.row.endpoint_id for lane in closed], flying=flying, now=self.now)
 
     def _pick(self, limit: int) -> list[Pick]:
-        rooms = {endpoint_id: room for endpoint_id, lane in self._in_order() if (room := self._room(lane)) > 0}
+        rooms = self._rooms()
         picks: list[Pick] = []
         if rooms and limit > 0 and self.is_claiming:
             flying = [delivery_id for endpoint_id in rooms for delivery_id in self._lanes[endpoint_id].flying]
@@ -126,6 +150,21 @@ class Turn:
             for endpoint_id in rooms.keys() - taken.keys() - self.held.keys():
                 self._lanes[endpoint_id].is_passed_over = True
         return picks
+
+    def _rooms(self) -> dict[UUID, int]:
+        """How many each lane may send now. Those that reach people share what the carrier has free; who gets nothing of
+        it keeps its place."""
+        rooms: dict[UUID, int] = {}
+        letters = self.free_letters
+        for endpoint_id, lane in self._in_order():
+            room = self._room(lane)
+            if lane.row.is_letter and room > 0:
+                lane.is_passed_over = letters == 0
+                room = min(room, letters)
+                letters -= room
+            if room > 0:
+                rooms[endpoint_id] = room
+        return rooms
 
     def _in_order(self) -> list[tuple[UUID, HeldLane]]:
         """Lanes that waited come before those that were just served."""

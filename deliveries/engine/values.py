@@ -4,8 +4,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from dispatcher.breaker import CLOSED, Breaker
 from dispatcher.outcomes import Outcome
 from dispatcher.retry import Decision
+from dispatcher.streak import NONE as NO_STREAK
+from dispatcher.streak import Streak
 from dispatcher.window import Window, ceiling_of
 
 
@@ -25,6 +28,10 @@ class LaneRow:
     max_in_flight: int
     is_ordered: bool
     rate_limit: int | None
+    # Whether people get what is sent there: the carrier of letters has far less room than the HTTP client.
+    is_letter: bool
+    breaker: Breaker = CLOSED
+    streak: Streak = NO_STREAK
 
     @property
     def is_open(self) -> bool:
@@ -39,6 +46,8 @@ class HeldLane:
     row: LaneRow
     window: Window
     not_before: datetime | None
+    breaker: Breaker = CLOSED
+    streak: Streak = NO_STREAK
     flying: set[UUID] = field(default_factory=set)
     is_full: bool = False
     # Whether it was due, and the turn had picked all it may before it came to this lane.
@@ -72,6 +81,7 @@ class Pick:
     payload: bytes
     occurred_at: datetime
     merchant_id: UUID
+    is_live: bool
 
     @property
     def number(self) -> int:

@@ -24,6 +24,17 @@ class Lane(models.Model):
     in_flight = ArrayField(models.UUIDField(), default=list)
     window = models.PositiveSmallIntegerField(default=4, help_text="How many may be in flight now.")
     is_suspect = models.BooleanField(default=False, help_text="Its receiver timed out last.")
+    # The breaker, as dispatcher.breaker has it.
+    half_started_at = models.DateTimeField(null=True, help_text="When the present half of its window began.")
+    attempts = models.PositiveIntegerField(default=0, db_default=0, help_text="In the present half.")
+    failures = models.PositiveIntegerField(default=0, db_default=0)
+    earlier_attempts = models.PositiveIntegerField(default=0, db_default=0, help_text="In the half before.")
+    earlier_failures = models.PositiveIntegerField(default=0, db_default=0)
+    open_s = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="How long it opened for last.")
+    open_until = models.DateTimeField(null=True, help_text="Null: closed. In the past: a probe may be sent.")
+    # The streak, as dispatcher.streak has it.
+    failing_since = models.DateTimeField(null=True, help_text="Nothing was delivered since; null after a delivery.")
+    is_warned = models.BooleanField(default=False, db_default=False, help_text="Whether its members were told.")
 
     class Meta:
         constraints = [
@@ -33,6 +44,10 @@ class Lane(models.Model):
                 | Q(lease_token__isnull=False, leased_until__isnull=False),
             ),
             models.CheckConstraint(name="lane_window_positive", condition=Q(window__gte=1)),
+            models.CheckConstraint(
+                name="lane_breaker_whole",
+                condition=Q(open_until__isnull=True, open_s=0) | Q(open_until__isnull=False, open_s__gte=1),
+            ),
         ]
         indexes = [models.Index(fields=["due_at"], name="lane_due", condition=Q(due_at__isnull=False))]
 

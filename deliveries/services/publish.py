@@ -11,15 +11,19 @@ from django.db import connection, transaction
 
 from deliveries.doorbell import wake
 from deliveries.models import IdempotencyKey
+from deliveries.services import payload_schemas
 from deliveries.services.new_event import Accepted, NewEvent
 from deliveries.services.publish_checks import check_events
 from deliveries.services.publish_sql import FIND_KEYS, INSERT_EVENTS
 from dispatcher.ids import InvalidId, Prefix, new_id, parse, show
 from dispatcher.window import INITIAL_SIZE
 from subscriptions.errors import Conflict, FieldError, Invalid
+from subscriptions.services.shapes import MOST_FAULTS
 
 IDEMPOTENCY_LIFE = timedelta(hours=24)
 # As api.md promises. The ids that providers choose are kept as long as the events themselves.
+MOST_ROUNDS = 5
+# A second one for an expired key or a schema that is new to the process; more only when they change under our hands.
 EVENT_ID_SCOPE = "event-id"
 PYTHON_SCOPE = "python"
 
@@ -34,12 +38,15 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """An event with its place in the batch, the id it will have and the keys that must be free for it."""
+    """An event with its place in the batch, the id it will have and the keys that must be free for it; `is_known` when
+    one was found taken, so that it must not become an event. `checked_tag` is the schema's that the payload fits."""
 
     position: int
     event: NewEvent
     id: UUID
     keys: tuple[_Key, ...]
+    is_known: bool = False
+    checked_tag: UUID | None = None
 
     @property
     def public_id(self) -> str:
@@ -54,6 +61,8 @@ class _Row:
     merchant_id: UUID | None
     is_account_known: bool
     is_account_foreign: bool
+    is_strict: bool
+    needs_check: bool
     is_accepted: bool
     deliveries: int
     endpoints: list[UUID]
@@ -61,6 +70,14 @@ class _Row:
 
 class _KeyExpired(Exception):
     """A key that was taken has run out meanwhile: it has to go before the events can be published."""
+
+
+class _CheckNeeded(Exception):
+    """Nothing was written: the payloads of these drafts were not checked with the schemas that their types have now."""
+
+    def __init__(self, drafts: list[_Draft]) -> None:
+        super().__init__()
+        self.drafts = drafts
 
 
 def publish(
@@ -99,16 +116,27 @@ def publish_batch(
     1. Check what can be checked without the database; all faults are told at once, each with its index.
     2. One statement resolves merchants, accounts and types and, if all are known, writes events, deliveries, lane
        entries and idempotency keys. One unknown name and it writes nothing.
+       So it does when a strict type has another schema than its payload was checked with; then the schema is read,
+       and all begins anew. A new schema is in force with the next event, in every process.
     3. An event whose key was taken is a duplicate: it is answered with the first one's id, or refused when the request
-       differs.
+       differs. It is not checked again.
     """
     check_events(events, are_payloads_checked=are_payloads_checked)
     drafts = [_draft(position, event, scope=scope, now=now) for position, event in enumerate(events)]
-    try:
-        return _publish_drafts(drafts, now=now)
-    except _KeyExpired:
-        _drop_expired_keys(drafts, now=now)
-        return _publish_drafts(drafts, now=now)
+    for _ in range(MOST_ROUNDS):
+        try:
+            return _publish_drafts(drafts, now=now)
+        except _KeyExpired:
+            _drop_expired_keys(drafts, now=now)
+            drafts = [replace(draft, is_known=False) for draft in drafts]
+        except _CheckNeeded as needed:
+            known = _known_ids(needed.drafts, now=now)
+            tags = _check_payloads([draft for draft in needed.drafts if draft.id not in known])
+            drafts = [
+                replace(draft, is_known=draft.id in known, checked_tag=tags.get(draft.id, draft.checked_tag))
+                for draft in drafts
+            ]
+    raise Conflict("The schemas of these types keep changing. Try again.", code="try_again")
 
 
 def _draft(position: int, event: NewEvent, *, scope: str, now: datetime) -> _Draft:
@@ -139,6 +167,29 @@ def _publish_drafts(drafts: list[_Draft], *, now: datetime) -> list[Accepted]:
     ]
 
 
+def _known_ids(drafts: list[_Draft], *, now: datetime) -> set[UUID]:
+    """The drafts whose keys are taken: duplicates, checked when they came first, by the schema of that time."""
+    keys = [key for draft in drafts for key in draft.keys]
+    if not keys:
+        return set()
+    taken = {place for place, holder in _find_holders(keys).items() if holder.expires_at > now}
+    return {draft.id for draft in drafts if any((key.scope, key.key) in taken for key in draft.keys)}
+
+
+def _check_payloads(drafts: list[_Draft]) -> dict[UUID, UUID]:
+    """Learn the schemas as they are now, and return their tags by draft. Raises Invalid for payloads that do not
+    fit."""
+    known = payload_schemas.learn({draft.event.type for draft in drafts})
+    errors: list[FieldError] = []
+    for draft in drafts:
+        if draft.event.type in known and len(errors) < MOST_FAULTS:
+            found = payload_schemas.faults(known[draft.event.type], draft.event.payload)
+            errors += [replace(one, pointer=f"/events/{draft.position}/payload{one.pointer}") for one in found]
+    if errors:
+        raise Invalid(*errors[:MOST_FAULTS])
+    return {draft.id: known[draft.event.type].tag for draft in drafts if draft.event.type in known}
+
+
 def _first_with_same_keys(drafts: list[_Draft]) -> list[int]:
     """For each draft the position of the first one in the batch with the same key; its own if there is none."""
     seen: dict[tuple[str, str], int] = {}
@@ -163,6 +214,9 @@ def _reused(position: int) -> Conflict:
 def _store(drafts: list[_Draft], *, now: datetime) -> list[Accepted]:
     rows = _insert(drafts, now=now)
     _refuse_unknown(drafts, rows)
+    if needed := [draft for draft, row in zip(drafts, rows, strict=True) if row.needs_check]:
+        raise _CheckNeeded(needed)
+    payload_schemas.forget({draft.event.type for draft, row in zip(drafts, rows, strict=True) if not row.is_strict})
     endpoints = {endpoint for row in rows for endpoint in row.endpoints}
     if endpoints:
         transaction.on_commit(lambda: wake(endpoints))
@@ -194,6 +248,11 @@ def _insert(drafts: list[_Draft], *, now: datetime) -> list[_Row]:
                 "patterns": [_patterns(draft.event.type) for draft in drafts],
                 "payloads": [draft.event.payload for draft in drafts],
                 "occurred": [draft.event.occurred_at or now for draft in drafts],
+                "checked_tags": [
+                    draft.checked_tag or payload_schemas.checked_tag(draft.event.type, draft.event.payload)
+                    for draft in drafts
+                ],
+                "is_known": [draft.is_known for draft in drafts],
                 "key_ids": [new_id() for _ in keys],
                 "key_events": [event_id for event_id, _ in keys],
                 "key_scopes": [key.scope for _, key in keys],
@@ -254,6 +313,8 @@ def _earlier(drafts: list[_Draft], positions: list[int], *, now: datetime) -> li
         ]
         if any(holder.digest != key.digest for key, holder in holders):
             raise _reused(draft.position)
+        if not holders:  # The key was there when the payload needed no check, and went before it could be taken.
+            raise _KeyExpired
         first = holders[0][1]
         answers.append(Accepted(first.public_id, is_duplicate=True, deliveries=first.deliveries))
         _hand_over_keys(draft.id, first.event_id)

@@ -10,22 +10,11 @@ from django.db import connection, transaction
 from deliveries.doorbell import wake
 from deliveries.models import Delivery, Event
 from deliveries.selectors import events
+from deliveries.services import lanes
 from dispatcher.ids import Prefix, show
-from dispatcher.window import INITIAL_SIZE
 from subscriptions.errors import Conflict, NotFound
 from subscriptions.models import Endpoint
 from subscriptions.services import audit
-
-NEED_LANES = """
-INSERT INTO deliveries_lane (endpoint_id, in_flight, "window", is_suspect)
-SELECT endpoint_id, '{}'::uuid[], %(window)s, FALSE FROM unnest(%(endpoints)s::uuid[]) AS n (endpoint_id)
-ORDER BY endpoint_id
-ON CONFLICT DO NOTHING
-"""
-
-LOCK_LANES = """
-SELECT FROM deliveries_lane WHERE endpoint_id = ANY (%(endpoints)s::uuid[]) ORDER BY endpoint_id FOR NO KEY UPDATE
-"""
 
 RESEND = """
 WITH asked AS MATERIALIZED (
@@ -108,9 +97,11 @@ def begin_again(*, delivery_ids: Collection[UUID], endpoint_ids: Collection[UUID
     """For services, within their transaction: make these deliveries of these endpoints due now, as `resend` says."""
     if not delivery_ids:
         return set()
+    lanes.need(endpoint_ids)
+    lanes.lock(endpoint_ids)
+    # Who asks for it by hand has a reason to think that it will be taken.
+    lanes.probe_now(endpoint_ids, now=now)
     with connection.cursor() as cursor:
-        cursor.execute(NEED_LANES, {"endpoints": list(endpoint_ids), "window": INITIAL_SIZE})
-        cursor.execute(LOCK_LANES, {"endpoints": list(endpoint_ids)})
         cursor.execute(RESEND, {"deliveries": list(delivery_ids), "now": now})
         resent = {delivery_id for (delivery_id,) in cursor.fetchall()}
     transaction.on_commit(lambda: wake(endpoint_ids))

@@ -38,8 +38,10 @@ WITH RECURSIVE below AS (
 looked AS MATERIALIZED (
     SELECT e.* FROM below b CROSS JOIN LATERAL (
         SELECT v.id, v.type, v.account, v.is_test, v.created_at FROM deliveries_event v
-        WHERE v.merchant_id = b.id AND v.id > %(after)s AND v.id < %(before)s
-        ORDER BY v.id LIMIT %(look)s
+        -- As pairs, which only the merchants' index can give in order. By the id alone the planner may walk through
+        -- everybody's events, to the end where the merchant has few.
+        WHERE (v.merchant_id, v.id) > (b.id, %(after)s) AND (v.merchant_id, v.id) < (b.id, %(before)s)
+        ORDER BY v.merchant_id, v.id LIMIT %(look)s
     ) e
     ORDER BY e.id LIMIT %(look)s
 ),

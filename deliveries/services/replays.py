@@ -13,9 +13,8 @@ from django.db import IntegrityError, connection, transaction
 from deliveries.doorbell import wake
 from deliveries.models import Delivery, Replay
 from deliveries.selectors.log import ID_SLACK, first_id
-from deliveries.services import replay_sql
-from deliveries.services.replay import NEED_LANES, begin_again
-from dispatcher.window import INITIAL_SIZE
+from deliveries.services import lanes, replay_sql
+from deliveries.services.replay import begin_again
 from subscriptions.errors import Conflict, FieldError, Invalid
 from subscriptions.models import Endpoint
 from subscriptions.services import audit
@@ -189,8 +188,8 @@ def _find(replay: Replay, *, most: int) -> _Found:
 def _send(replay: Replay, ids: list[UUID], *, now: datetime) -> int:
     if replay.kind != Replay.Kind.MISSING:
         return len(begin_again(delivery_ids=ids, endpoint_ids=[replay.endpoint_id], now=now))
+    lanes.need([replay.endpoint_id])
     with connection.cursor() as cursor:
-        cursor.execute(NEED_LANES, {"endpoints": [replay.endpoint_id], "window": INITIAL_SIZE})
         cursor.execute(replay_sql.OWE_MISSING, {"endpoint": replay.endpoint_id, "events": ids, "now": now})
         sent = int(cursor.fetchone()[0])
     endpoints = [replay.endpoint_id]

@@ -1,8 +1,9 @@
-"""Deletes what is older than it may be: events with all that came of them, and keys that no longer protect anything."""
+"""Deletes what is older than it may be: events with all that came of them, their statistics, and keys that no longer
+protect anything."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -12,6 +13,7 @@ from deliveries.selectors.log import first_id
 EVENTS_A_STEP = 1_000
 # A step is one transaction of a fraction of a second; its rows' locks meet at most a replay of the same old event.
 KEYS_A_STEP = 5_000
+COUNTS_A_STEP = 5_000
 FIRST_ID = UUID(int=0)
 
 PICK_EVENTS = """
@@ -48,6 +50,16 @@ AND NOT EXISTS (SELECT FROM deliveries_delivery d WHERE d.event_id = e.id)
 DELETE_KEYS = """
 DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE expires_at <= %(now)s LIMIT %(limit)s)
 """
+
+DELETE_COUNTS = """
+WITH old AS MATERIALIZED (
+    -- In the order of a roll-up, which may still have something to add.
+    SELECT id FROM deliveries_hourlycount
+    WHERE id IN (SELECT id FROM deliveries_hourlycount WHERE hour <= %(last)s ORDER BY hour LIMIT %(limit)s)
+    ORDER BY endpoint_id, hour, event_type FOR UPDATE
+)
+DELETE FROM deliveries_hourlycount h USING old WHERE h.id = old.id
+"""
 KEY_TABLES = ("deliveries_idempotencykey", "subscriptions_storedanswer")
 
 
@@ -58,6 +70,7 @@ class Deleted:
     events: int = 0
     deliveries: int = 0
     attempts: int = 0
+    counts: int = 0
     keys: int = 0
 
     def __add__(self, other: "Deleted") -> "Deleted":
@@ -65,21 +78,27 @@ class Deleted:
             self.events + other.events,
             self.deliveries + other.deliveries,
             self.attempts + other.attempts,
+            self.counts + other.counts,
             self.keys + other.keys,
         )
 
 
 def purge(*, before: datetime, now: datetime) -> Iterator[Deleted]:
-    """Delete events published before `before`, oldest first, step by step; then the keys that have expired by `now`.
+    """Delete events published before `before`, oldest first, step by step; then the hourly counts of hours that had
+    ended by then, and the keys that have expired by `now`.
 
     An event goes with its deliveries and attempts, or stays whole: as long as one of its deliveries is pending, or was
     tried since `before`. Held deliveries go like final ones: what nobody asked for in all that time is not kept.
+
+    So no attempt that started since `before` is deleted, and every hour since then still equals a recount of its own.
     """
     last: UUID | None = FIRST_ID
     while last is not None:
         last, deleted = _purge_events(after=last, before=before)
         if deleted.events:
             yield deleted
+    while count := _purge_counts(before=before):
+        yield Deleted(counts=count)
     for table in KEY_TABLES:
         while count := _purge_keys(table, now=now):
             yield Deleted(keys=count)
@@ -97,6 +116,12 @@ def _purge_events(*, after: UUID, before: datetime) -> tuple[UUID | None, Delete
         deliveries, attempts = cursor.fetchone()
         cursor.execute(DELETE_EVENTS, {"events": events})
         return events[-1], Deleted(cursor.rowcount, deliveries, attempts)
+
+
+def _purge_counts(*, before: datetime) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(DELETE_COUNTS, {"last": before - timedelta(hours=1), "limit": COUNTS_A_STEP})
+        return int(cursor.rowcount)
 
 
 def _purge_keys(table: str, *, now: datetime) -> int:

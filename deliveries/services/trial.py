@@ -6,26 +6,25 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from deliveries.engine.endpoints import EndpointCache
 from deliveries.engine.sender import Sender
 from deliveries.engine.values import Pick, Result
 from deliveries.models import Attempt, Delivery, Event, LaneEntry
-from deliveries.services.replay import NEED_LANES
+from deliveries.services import lanes
 from dispatcher.addresses import AddressRules
 from dispatcher.http import Client, Limits, make_client
 from dispatcher.ids import new_id
-from dispatcher.window import INITIAL_SIZE
-from subscriptions.errors import FieldError, Invalid
-from subscriptions.models import Endpoint, EventType
-from subscriptions.selectors import event_types
+from subscriptions.errors import Conflict, FieldError, Invalid
+from subscriptions.models import Endpoint, EventType, Merchant
+from subscriptions.selectors import event_types, profiles, samples
 from subscriptions.services import audit
+from subscriptions.services.endpoint_channels import NOT_CONFIRMED, UNVERIFIED, may_be_sent_to
 from subscriptions.services.endpoint_urls import target_rules
 
 TAKEN_OVER_AFTER = timedelta(seconds=60)
@@ -46,17 +45,26 @@ class Trial:
 
 
 @transaction.atomic
-def begin(*, endpoint: Endpoint, event_type: str | None, actor: str, now: datetime) -> UUID:
+def begin(
+    *, endpoint: Endpoint, event_type: str | None, actor: str, now: datetime, payload: bytes | None = None
+) -> UUID:
     """Write down that a test is owed, and return its delivery's id. Nothing is sent yet.
 
-    Raises Invalid for a type that is not on offer. The endpoint may be disabled: merchants try before they enable.
+    `payload` is JSON text, sent exactly so; it need not fit the type's schema, for a merchant may try what it likes on
+    its own endpoint. Without one the type's sample is sent.
+
+    Raises Invalid for a type that is not on offer. The endpoint may be disabled: merchants try before they enable. But
+    not where the owner of an address has yet to say yes: that is a Conflict.
     """
+    if not may_be_sent_to(endpoint):
+        raise Conflict(NOT_CONFIRMED, code=UNVERIFIED)
     chosen = _chosen_type(endpoint, event_type)
     event = Event.objects.create(
         merchant_id=endpoint.owner_id,
         type=chosen.name,
-        payload=_payload(chosen),
+        payload=payload or _payload(chosen, endpoint),
         is_test=True,
+        is_live=endpoint.owner.mode == Merchant.Mode.LIVE,
         occurred_at=now,
         created_at=now,
     )
@@ -76,8 +84,7 @@ def begin(*, endpoint: Endpoint, event_type: str | None, actor: str, now: dateti
         trigger=Attempt.Trigger.TEST,
     )
     # The sweep looks at lanes, and rings for this one; the drain then finds nothing due before its time.
-    with connection.cursor() as cursor:
-        cursor.execute(NEED_LANES, {"endpoints": [endpoint.id], "window": INITIAL_SIZE})
+    lanes.need([endpoint.id])
     detail = {"event_type": event.type, "delivery": delivery.public_id}
     audit.note(
         actor=actor,
@@ -122,12 +129,14 @@ def _hears(endpoint: Endpoint, name: str) -> bool:
     return endpoint.event_types is None or any(fnmatchcase(name, wanted) for wanted in endpoint.event_types)
 
 
-def _payload(event_type: EventType) -> bytes:
-    """The catalogue's example, or a flat object, which every profile can carry."""
-    example: Any = event_type.example
-    if example is None:
-        example = {"id": "test-1", "type": event_type.name, "test": "true", "text": "This is a test event."}
-    return json.dumps(example, ensure_ascii=False).encode()
+def _payload(event_type: EventType, endpoint: Endpoint) -> bytes:
+    """The type's sample; the flat one where the endpoint's format carries no other, unless the catalogue has one."""
+    sample = samples.sample_of(event_type)
+    profile = profiles.find(endpoint.profile)
+    needs_flat = profile is not None and profile.body.kind in {"form", "b64url_form"}
+    if needs_flat and sample.source is samples.Source.SCHEMA and not samples.is_flat(sample.value):
+        sample = samples.default_of(event_type)
+    return json.dumps(sample.value, ensure_ascii=False).encode()
 
 
 def _pick(event: Event, delivery: Delivery) -> Pick:
@@ -146,13 +155,13 @@ def _pick(event: Event, delivery: Delivery) -> Pick:
         payload=bytes(event.payload),
         occurred_at=event.occurred_at,
         merchant_id=event.merchant_id,
+        is_live=event.is_live,
     )
 
 
 def _send(pick: Pick, *, clock: Callable[[], datetime]) -> Result:
     """One request on a client of its own: a client is not for sharing between threads, and tests are rare."""
-    with closing(_client()) as client:
-        sender = Sender(client, EndpointCache(target_rules()))
+    with closing(Sender(_client(), EndpointCache(target_rules()))) as sender:
         results = sender.send([pick], versions={pick.endpoint_id: 0}, now=clock())
         while not results:
             results = sender.poll(POLL_S, now=clock)
@@ -172,8 +181,9 @@ def _record(event: Event, result: Result) -> Trial:
     delivery = Delivery.objects.select_for_update(no_key=True).get(id=delivery_id)
     attempt = _attempt(result)
     attempt.number = delivery.attempts_made + 1
-    attempt.save(force_insert=True)
     status = Delivery.Status.DELIVERED if result.outcome.received else Delivery.Status.FAILED
+    attempt.leaves = status
+    attempt.save(force_insert=True)
     delivery.status, delivery.next_attempt_at, delivery.finished_at = status, None, result.finished_at
     delivery.attempts_made = attempt.number
     delivery.attempts_counted, delivery.attempts_uncounted = int(attempt.is_counted), int(not attempt.is_counted)

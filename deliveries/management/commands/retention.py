@@ -14,8 +14,8 @@ from deliveries.services import retention
 
 class Command(BaseCommand):
     help = (
-        "Delete events older than RETENTION_DAYS with their deliveries and attempts, and expired idempotency keys. "
-        "Nothing that is still pending is deleted."
+        "Delete events older than RETENTION_DAYS with their deliveries and attempts, statistics of that age, and "
+        "expired idempotency keys. Nothing that is still pending is deleted."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -41,5 +41,5 @@ def _confirm(question: str) -> None:
 
 
 def _told(deleted: retention.Deleted) -> str:
-    counts = (deleted.events, deleted.deliveries, deleted.attempts, deleted.keys)
-    return "{} events, {} deliveries, {} attempts, {} keys deleted".format(*counts)
+    counts = (deleted.events, deleted.deliveries, deleted.attempts, deleted.counts, deleted.keys)
+    return "{} events, {} deliveries, {} attempts, {} hourly counts, {} keys deleted".format(*counts)

@@ -60,6 +60,7 @@ class TestShape:
             "merchant": world.alice.public_id,
             "account": "card-1",
             "is_test": False,
+            "mode": "live",
             "occurred_at": moment,
             "created_at": moment,
             "payload": {"b": 1.10, "a": [100.0]},

@@ -1,18 +1,18 @@
 """Replays: recover, replay what is missing, release what is held; whole, bounded, and safe to interrupt."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from deliveries.models import Delivery, LaneEntry, Replay
-from deliveries.services import NewEvent, publish_batch, replays
+from deliveries.services import NewEvent, publish_batch, replays, retention
 from dispatcher.ids import Prefix, new_id, show
 from subscriptions.models import AuditEntry, Endpoint, Merchant
 from tests.deliveries.api.conftest import Caller, World, code_of, errors_of
@@ -40,6 +40,21 @@ def settle(status: str, rows: Any = None) -> None:
     LaneEntry.objects.filter(delivery_id__in=ids).delete()
     values: dict[str, Any] = {"status": status, "attempts_made": 3, "attempts_counted": 3, "next_attempt_at": None}
     Delivery.objects.filter(id__in=ids).update(**values, finished_at=finished_at)
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Of a query plan, the topmost first."""
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes(below)
+
+
+def in_thread(do: Callable[[], int]) -> int:
+    """With a connection of its own, which ends with it."""
+    try:
+        return do()
+    finally:
+        connection.close()
 
 
 def run() -> int:
@@ -254,6 +269,38 @@ class TestMissing:
             assert sum(pool.map(tick, Replay.objects.values_list("id", flat=True))) == 120
         assert Delivery.objects.count() == 120
 
+    def test_reads_the_log_of_the_endpoints_merchants_only(self, world: World, make_endpoint: Make) -> None:
+        """What planners like to walk through instead: the log of all, for one that has few events or none."""
+        publish_many(1_000, merchant="bob")
+        endpoint = make_endpoint(world.portfolio)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE deliveries_event, subscriptions_merchant, subscriptions_endpoint")
+        with CaptureQueriesContext(connection) as queries:
+            replays.count(endpoint=endpoint, kind=Replay.Kind.MISSING, since=None, until=None, now=timezone.now())
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries[-1]['sql']}")
+            (plan,) = cursor.fetchone()[0]
+        scans = [node for node in nodes(plan["Plan"]) if node.get("Relation Name") == "deliveries_event"]
+        assert [(scan.get("Index Name"), scan.get("Rows Removed by Filter", 0)) for scan in scans] == [
+            ("event_by_merchant", 0)
+        ]
+
+    def test_owes_nothing_for_an_event_that_retention_is_taking_away(
+        self, world: World, alice: Caller, make_endpoint: Make, settings: Any
+    ) -> None:
+        publish_many(1)
+        late = make_endpoint(world.alice)
+        alice.post(url(late, "replay-missing"), {"since": since(hours=1)})
+        expired_at = timezone.now() + timedelta(days=settings.RETENTION_DAYS)
+        purge = retention.purge(before=timezone.now(), now=expired_at)
+        with ThreadPoolExecutor(1) as pool, transaction.atomic():
+            assert next(purge).events == 1
+            # The event is deleted and not yet committed: others still see it.
+            assert pool.submit(in_thread, lambda: replays.advance(clock=lambda: expired_at)).result() == 0
+        assert not Delivery.objects.exists()
+        assert not LaneEntry.objects.exists()
+        assert Replay.objects.get().status == "finished"
+
     def test_leaves_test_events_alone(self, world: World, alice: Caller, make_endpoint: Make) -> None:
         publish_many(1)
         connection.cursor().execute("UPDATE deliveries_event SET is_test = TRUE")
@@ -356,4 +403,4 @@ class TestAsking:
         replay = Replay.objects.get()
         with CaptureQueriesContext(connection) as captured:
             assert replays._step(replay.id, now=timezone.now()) == 50
-        assert len(captured) == 13, [query["sql"][:90] for query in captured]
+        assert len(captured) == 14, [query["sql"][:90] for query in captured]

@@ -121,7 +121,7 @@ class TestCommand:
         owe("failed", at=datetime.now(UTC) - timedelta(days=91))
         owe("failed", at=datetime.now(UTC) - timedelta(days=89))
         call_command("retention", "--yes")
-        told = "1 events, 1 deliveries, 1 attempts, 0 keys deleted\n"
+        told = "1 events, 1 deliveries, 1 attempts, 0 hourly counts, 0 keys deleted\n"
         assert capsys.readouterr().out == f"{told}done: {told}"
         assert Event.objects.count() == 1
 

@@ -11,9 +11,10 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from deliveries.models import Attempt, Delivery, Event, Lane, LaneEntry
+from deliveries.models import Attempt, CountDelta, Delivery, Event, Lane, LaneEntry
 from deliveries.receiver import Behaviour, Received, Receiver
 from deliveries.services import trial
+from dispatcher.profiles.catalogue import PROFILES
 from subscriptions.models import AuditEntry, Endpoint, EventType, Merchant
 from tests.deliveries.api.conftest import Caller, Make, World, code_of, errors_of
 
@@ -76,6 +77,9 @@ class TestSent:
         assert (delivery.status, delivery.attempts_made, delivery.attempts_counted) == ("delivered", 1, 1)
         assert (delivery.next_attempt_at, delivery.last_reason, delivery.last_status) == (None, "delivered", 200)
         assert (attempt.delivery_id, attempt.number, attempt.trigger) == (delivery.id, 1, "test")
+        # A test tells nothing about the endpoint's traffic.
+        assert attempt.leaves == "delivered"
+        assert not CountDelta.objects.exists()
         assert not LaneEntry.objects.exists()
         assert Lane.objects.get().due_at is None
         assert AuditEntry.objects.get(action="endpoint.tested").target == target.public_id
@@ -215,3 +219,91 @@ class TestTenancy:
     def test_the_provider_names_the_merchant(self, provider: Caller, target: Endpoint, world: World) -> None:
         assert provider.post(f"{url(target)}?merchant=alice").json()["delivery_status"] == "delivered"
         assert code_of(provider.post(f"{url(target)}?merchant=bob")) == (404, "not_found")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestPayload:
+    @pytest.mark.parametrize(
+        "payload", [b'{"b": 1.10,  "a": [1e2, "\xc3\xa9\\u00e9"]}', b"null", b"0", b'""', b"[ ]", b"false"]
+    )
+    def test_ones_own_is_sent_byte_for_byte(
+        self, payload: bytes, alice: Caller, target: Endpoint, came: list[Received]
+    ) -> None:
+        response = alice.post(url(target), b'{"payload": ' + payload + b', "event_type": "invoice.sent"}')
+        assert response.status_code == 200
+        assert (came[0].body, came[0].event_type) == (payload, "invoice.sent")
+        assert came[0].is_genuine
+        assert bytes(Event.objects.get().payload) == payload
+
+    def test_it_need_not_fit_the_schema(self, alice: Caller, target: Endpoint, came: list[Received]) -> None:
+        EventType.objects.update(schema={"type": "object", "required": ["id"]}, strict=True)
+        assert alice.post(url(target), b'{"payload": {}}').status_code == 200
+        assert came[0].body == b"{}"
+
+    def test_as_large_as_one_that_is_published(
+        self, alice: Caller, target: Endpoint, came: list[Received], settings: Any
+    ) -> None:
+        settings.PAYLOAD_MAX_BYTES = 100_000
+        assert alice.post(url(target), b'{"payload": "' + b"x" * 99_998 + b'"}').status_code == 200
+        for size in (99_999, 120_000):
+            answer = alice.post(url(target), b'{"payload": "' + b"x" * size + b'"}')
+            assert code_of(answer) == (413, "payload_too_large")
+        assert len(came) == Event.objects.count() == 1
+
+    @pytest.mark.parametrize("payload", [b"NaN", b'{"a": 1, "a": 2}', b'"\\u0000"', b"1e999", b"[" * 70 + b"]" * 70])
+    def test_what_cannot_be_published_cannot_be_tried(
+        self, payload: bytes, alice: Caller, target: Endpoint, came: list[Received]
+    ) -> None:
+        assert alice.post(url(target), b'{"payload": ' + payload + b"}").status_code == 400
+        assert (came, Event.objects.count()) == ([], 0)
+
+    def test_the_same_key_with_another_payload_is_refused(
+        self, alice: Caller, target: Endpoint, came: list[Received]
+    ) -> None:
+        for expected in (200, 200):
+            assert alice.post(url(target), {"payload": 1}, Idempotency_Key="k").status_code == expected
+        assert alice.post(url(target), {"payload": 2}, Idempotency_Key="k").status_code == 409
+        assert [one.body for one in came] == [b"1"]
+
+    def test_a_stranger_sends_nothing(self, charlie: Caller, target: Endpoint, came: list[Received]) -> None:
+        assert code_of(charlie.post(url(target), {"payload": {}})) == (404, "not_found")
+        assert (came, Event.objects.count()) == ([], 0)
+
+    def test_without_one_the_sample_of_the_schema(self, alice: Caller, target: Endpoint, came: list[Received]) -> None:
+        schema = {
+            "type": "object",
+            "properties": {"id": {"const": "x"}, "lines": {"type": "array", "items": {"const": 1}}},
+        }
+        EventType.objects.filter(name="invoice.paid").update(schema=schema)
+        assert alice.post(url(target)).status_code == 200
+        assert came[0].body == b'{"id": "x", "lines": [1]}'
+
+    def test_a_format_that_carries_flat_objects_gets_one(
+        self, alice: Caller, target: Endpoint, came: list[Received]
+    ) -> None:
+        schemas = {
+            "invoice.paid": {"type": "object", "required": ["a"], "properties": {"a": {"const": [1]}}},
+            "invoice.sent": {"type": "object", "required": ["a"], "properties": {"a": {"const": 1}}},
+        }
+        for name, schema in schemas.items():
+            EventType.objects.filter(name=name).update(schema=schema)
+        flat = next(name for name, profile in PROFILES.items() if profile.body.kind == "form")
+        Endpoint.objects.update(profile=flat)
+        for name in schemas:
+            alice.post(url(target), {"event_type": name})
+        sent = [bytes(event.payload) for event in Event.objects.order_by("id")]
+        assert json.loads(sent[0])["text"] == "This is a test event."
+        assert sent[1] == b'{"a": 1}'
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("mode", ["live", "test"])
+def test_the_merchants_mode(
+    mode: str, alice: Caller, world: World, target: Endpoint, came: list[Received], provider: Caller
+) -> None:
+    """In what the merchant gets, and in the log."""
+    Merchant.objects.filter(id=world.alice.id).update(mode=mode)
+    Endpoint.objects.update(profile="stripe")
+    shown = alice.post(url(target), {"payload": {"object": {}}}).json()
+    assert json.loads(came[0].body)["livemode"] is (mode == "live")
+    assert alice.get(f"/api/v2/webhooks/events/{shown['event_id']}").json()["mode"] == mode

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -236,3 +237,19 @@ def test_many_events_to_many_endpoints_arrive_once_each(
         assert bodies == sorted(b'{"n": %d}' % n for n in range(50))
         assert Delivery.objects.filter(endpoint_id=endpoint.id, status="delivered").count() == 50
     assert Attempt.objects.count() == 100
+
+
+@pytest.mark.parametrize("mode", ["live", "test"])
+def test_receivers_are_told_the_mode_at_publish(
+    mode: str, alice: Merchant, make_endpoint: Make, receive: Callable[[Script], Receiver]
+) -> None:
+    """The mode of the day, whatever the merchant's is when the event is sent."""
+    receiver = receive(keep_alive())
+    for profile, secret in (("stripe", SECRET), ("paysafe", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")):
+        make_endpoint(alice, target=receiver.url("/in"), profile=profile, secret=secret)
+    Merchant.objects.update(mode=mode)
+    publish("invoice.paid", b'{"object": {}, "id": "1"}', merchant="alice")
+    Merchant.objects.update(mode="live" if mode == "test" else "test")
+    process.drain()
+    bodies = [json.loads(request.body) for request in receiver.requests]
+    assert sorted(str(body.get("livemode", body.get("mode"))) for body in bodies) == sorted([str(mode == "live"), mode])
