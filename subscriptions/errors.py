@@ -6,6 +6,7 @@ Refusal
 ├── Conflict       the present state does not allow it                409
 ├── Stale          the caller's version is not the current one        412
 ├── TooLarge       more bytes than the setting allows                 413
+├── TooMany        asked for again too soon; `retry_after_s` says when 429
 └── Invalid        one or more fields are wrong                       422
 """
 
@@ -55,6 +56,16 @@ class Stale(Refusal):
 
 class TooLarge(Refusal):
     default_code = "payload_too_large"
+
+
+class TooMany(Refusal):
+    """`retry_after_s`: whole seconds after which the same request is welcome."""
+
+    default_code = "too_many_requests"
+
+    def __init__(self, detail: str, *, retry_after_s: int, code: str = "") -> None:
+        super().__init__(detail, code=code)
+        self.retry_after_s = retry_after_s
 
 
 class Invalid(Refusal):

@@ -87,7 +87,7 @@ def _moment(value: Any) -> datetime:
         raise shapes.wrong("invalid_time", "This must be a time such as 2026-01-31T12:00:00Z.") from None
 
 
-_EVENT: shapes.Shape = {
+EVENT: shapes.Shape = {
     "type": _text,
     "payload": shapes.anything,
     "merchant": shapes.nullable(_text),
@@ -95,11 +95,11 @@ _EVENT: shapes.Shape = {
     "id": shapes.nullable(_text),
     "occurred_at": shapes.nullable(_moment),
 }
-_BATCHED_EVENT: shapes.Shape = {**_EVENT, "idempotency_key": shapes.nullable(_text)}
+BATCHED_EVENT: shapes.Shape = {**EVENT, "idempotency_key": shapes.nullable(_text)}
 _BATCH: shapes.Shape = {"events": shapes.anything}
 
 
-def _event_faults(value: Any, shape: shapes.Shape = _EVENT) -> list[FieldError]:
+def _event_faults(value: Any, shape: shapes.Shape = EVENT) -> list[FieldError]:
     if not isinstance(value, dict):
         return [FieldError("", "wrong_type", "This must be an object.")]
     return shapes.read(value, shape, required=("type", "payload"))[1]
@@ -117,6 +117,6 @@ def _batch_faults(value: Any) -> list[FieldError]:
     for position, event in enumerate(events):
         if len(faults) >= shapes.MOST_FAULTS:
             break
-        found = _event_faults(event, _BATCHED_EVENT)
+        found = _event_faults(event, BATCHED_EVENT)
         faults += [replace(fault, pointer=f"/events/{position}{fault.pointer}") for fault in found]
     return faults

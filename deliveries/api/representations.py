@@ -13,7 +13,8 @@ from deliveries.selectors.log import LogRow
 from deliveries.services import Accepted
 from dispatcher.addresses import AddressRules
 from dispatcher.ids import Prefix, show
-from dispatcher.outcomes import Reason
+from dispatcher.outcomes import Phases, Reason
+from subscriptions.models import Merchant
 
 Shown = dict[str, Any]
 
@@ -62,6 +63,7 @@ def event(row: Event) -> Shown:
         "merchant": show(Prefix.MERCHANT, row.merchant_id),
         "account": row.account,
         "is_test": row.is_test,
+        "mode": Merchant.Mode.LIVE if row.is_live else Merchant.Mode.TEST,
         "occurred_at": row.occurred_at,
         "created_at": row.created_at,
         "payload": msgspec.Raw(bytes(row.payload)),
@@ -106,8 +108,16 @@ def attempt(row: Attempt, *, is_for_provider: bool, payload: bytes | None = None
         "request": {"url": row.url, "headers": _headers(row.request_headers)} | _body(sent),
         "response": _response(row),
         "phases_ms": {name: _rounded(getattr(row, f"{name}_ms")) for name in PHASES},
-        "peer": row.peer if is_for_provider or _is_public(row.peer) else "",
+        "peer": peer(row.peer, is_for_provider=is_for_provider),
     }
+
+
+def phases(found: Phases) -> Shown:
+    return {name: _rounded(getattr(found, name)) for name in PHASES}
+
+
+def peer(address: str, *, is_for_provider: bool) -> str:
+    return address if is_for_provider or _is_public(address) else ""
 
 
 def _response(row: Attempt) -> Shown | None:

@@ -3,29 +3,45 @@
 from typing import Any
 from uuid import UUID
 
+import msgspec
+from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from deliveries.api import representations
 from deliveries.api.answers import json_answer
+from deliveries.api.publish_views import ENVELOPE_BYTES
 from deliveries.services import trial
 from dispatcher.ids import InvalidId, Prefix, parse, show
 from subscriptions.api import idempotency
 from subscriptions.api.base import MerchantView
-from subscriptions.errors import Conflict, Invalid, NotFound
+from subscriptions.errors import Conflict, Invalid, NotFound, TooLarge
 from subscriptions.models import Endpoint
 from subscriptions.models.catalogue import EVENT_TYPE_LENGTH
 from subscriptions.selectors import endpoints
 from subscriptions.services import shapes
 
-SHAPE: shapes.Shape = {"event_type": shapes.nullable(shapes.line(most=EVENT_TYPE_LENGTH))}
+SHAPE: shapes.Shape = {
+    "event_type": shapes.nullable(shapes.line(most=EVENT_TYPE_LENGTH)),
+    "payload": shapes.anything,
+}
+
+
+class _Body(msgspec.Struct):
+    """Hands out the payload as the very bytes that were sent."""
+
+    payload: msgspec.Raw
+
+
+_decode = msgspec.json.Decoder(_Body).decode
 
 
 class TrialView(MerchantView):
     """`POST /webhooks/endpoints/{id}/test`: 200 with the attempt, also when the receiver failed."""
 
     def post(self, request: Request, endpoint: str) -> HttpResponse:  # noqa: ARG002 - the framework's signature
+        self.max_body_bytes = settings.PAYLOAD_MAX_BYTES + ENVELOPE_BYTES
         # What a key is kept for is the test that it began: no transaction may be open while the request is sent.
         begun = self.create(lambda: self._begin(endpoint))
         delivery_id = parse(Prefix.DELIVERY, begun.data["delivery_id"])
@@ -41,8 +57,20 @@ class TrialView(MerchantView):
         values, faults = shapes.read(self.read(may_be_empty=True), SHAPE)
         if faults:
             raise Invalid(*faults)
-        delivery_id = trial.begin(endpoint=row, event_type=values.get("event_type"), actor=self.actor, now=self.now)
+        delivery_id = trial.begin(
+            endpoint=row,
+            event_type=values.get("event_type"),
+            payload=self._payload() if "payload" in values else None,
+            actor=self.actor,
+            now=self.now,
+        )
         return Response({"delivery_id": show(Prefix.DELIVERY, delivery_id)})
+
+    def _payload(self) -> bytes:
+        payload = bytes(_decode(self.raw_body).payload)
+        if len(payload) > settings.PAYLOAD_MAX_BYTES:
+            raise TooLarge(f"The payload has more than {settings.PAYLOAD_MAX_BYTES} bytes.")
+        return payload
 
     def _endpoint(self, text: str) -> Endpoint:
         try:

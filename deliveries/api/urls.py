@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from deliveries.api import log_views, publish_views, replay_views, trial_views
+from deliveries.api import connectivity_views, log_views, publish_views, replay_views, stats_views, trial_views
 from deliveries.models import Replay
 
 urlpatterns = [
@@ -19,4 +19,7 @@ urlpatterns = [
     path("webhooks/replays/<str:replay>", replay_views.ReplayView.as_view()),
     path("webhooks/replays/<str:replay>/stop", replay_views.StopView.as_view()),
     path("webhooks/endpoints/<str:endpoint>/test", trial_views.TrialView.as_view()),
+    path("webhooks/endpoints/<str:endpoint>/stats", stats_views.EndpointStatsView.as_view()),
+    path("webhooks/stats", stats_views.StatsView.as_view()),
+    path("webhooks/endpoints/<str:endpoint>/connectivity", connectivity_views.ConnectivityView.as_view()),
 ]

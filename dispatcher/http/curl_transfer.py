@@ -15,6 +15,7 @@ from dispatcher.addresses import AddressRules
 from dispatcher.http.chunks import unchunk
 from dispatcher.http.curl_errors import Failure, body_error_of, reason_of
 from dispatcher.http.door import BODY_TOO_LARGE, Limits, Request
+from dispatcher.http.framing import STATUS_LINE
 from dispatcher.http.headers import header_text
 from dispatcher.outcomes import Outcome, Phases, Reason, reason_of_status
 from dispatcher.targets import SENTENCES
@@ -30,8 +31,8 @@ CONNECTION_LIFE_S = 300
 # after this time, however busy the connection is.
 DETAIL_CHARACTERS = 200
 
-_CHUNKED = re.compile(r"^transfer-encoding:", re.IGNORECASE | re.MULTILINE)
-# The only transfer coding that libcurl lets pass.
+_CHUNKED = re.compile(r"^transfer-encoding:[ \t]*chunked[ \t]*[,\r]", re.IGNORECASE | re.MULTILINE)
+# What makes libcurl read chunks; after another coding it reads on until the connection ends.
 
 SWITCHED_OFF = ("Accept:", "Expect:")
 # Headers that libcurl adds by itself, unless told "name, colon, nothing".
@@ -371,9 +372,9 @@ def _between(earlier_us: int, later_us: int) -> float | None:
 
 
 def _status_of(line: bytes) -> int:
-    """The three digits of a status line; 0 when there are not exactly three, which libcurl would let pass."""
-    parts = line.split(None, 2)
-    return int(parts[1]) if len(parts) > 1 and len(parts[1]) == 3 and parts[1].isdigit() else 0
+    """The status of a status line; 0 for what is none, much of which libcurl would let pass."""
+    found = STATUS_LINE.fullmatch(line)
+    return int(found[2]) if found else 0
 
 
 def _wire_lines(headers: tuple[tuple[str, str], ...]) -> list[str] | list[bytes]:

@@ -40,6 +40,8 @@ class Exchange:
     peer: str = ""
     head: Head | None = None
     is_expired: bool = False
+    # The system's number for what ended the sending, 0 when nothing has.
+    send_error: int = 0
     reader: WireReader | None = None
     _entered: dict[Step, float] = field(default_factory=dict)
     _guard: socket.socket | None = None

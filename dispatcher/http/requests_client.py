@@ -10,6 +10,7 @@ from time import monotonic
 from requests import Response
 
 from dispatcher.addresses import AddressRules
+from dispatcher.http.chunks import BadChunk, BodyCut, TrailerTooLarge
 from dispatcher.http.door import BODY_TOO_LARGE, Finished, Limits, Request
 from dispatcher.http.exchange import Exchange, Step
 from dispatcher.http.headers import UnsendableHeader, check_headers, header_text
@@ -143,7 +144,7 @@ class RequestsClient:
                     body_error = BODY_TOO_LARGE
                     break
         except Exception as error:  # noqa: BLE001 - as above
-            body_error = _body_error_of(exchange, error).value
+            body_error = _body_error_of(exchange, error)
         head = exchange.head
         if head is None:
             raise RuntimeError("an answer without a head")
@@ -159,7 +160,7 @@ class RequestsClient:
             status=head.status,
             headers=header_text(head.lines),
             body=bytes(body[: exchange.limits.excerpt_bytes]),
-            body_truncated=len(body) > exchange.limits.excerpt_bytes,
+            body_truncated=body_error == BODY_TOO_LARGE or len(body) > exchange.limits.excerpt_bytes,
             body_error=body_error,
             peer=exchange.peer,
             phases=exchange.phases(),
@@ -185,7 +186,7 @@ _REASONS: dict[type[BaseException], Reason] = {
     AddressRefused: Reason.BLOCKED_ADDRESS,
     HeadTooLarge: Reason.RESPONSE_TOO_LARGE_HEADERS,
     HeadMalformed: Reason.PROTOCOL_ERROR,
-    WireTooLong: Reason.PROTOCOL_ERROR,
+    WireTooLong: Reason.RESPONSE_TOO_LARGE_HEADERS,
     HeadCut: Reason.CONNECTION_CLOSED,
 }
 
@@ -196,10 +197,16 @@ def _reason_of(exchange: Exchange, cause: BaseException) -> Reason:
         return exchange.step.value
     if isinstance(cause, ssl.SSLCertVerificationError):
         return reason_of_certificate(cause.verify_code)
+    if isinstance(cause, HeadCut) and exchange.send_error in RESETS:
+        return Reason.CONNECTION_RESET
     known = _REASONS.get(type(cause))
     if known is not None:
         return known
-    return _reason_at(exchange.step, cause) if isinstance(cause, OSError) else Reason.INTERNAL_ERROR
+    if isinstance(cause, OSError):
+        return _reason_at(exchange.step, cause)
+    # Whatever the layers below make of an answer that none of us thought of, it is the receiver's: an attempt that does
+    # not count could be made for ever.
+    return Reason.PROTOCOL_ERROR if exchange.step is Step.WAIT else Reason.INTERNAL_ERROR
 
 
 def _reason_at(step: Step, error: OSError) -> Reason:
@@ -212,13 +219,17 @@ def _reason_at(step: Step, error: OSError) -> Reason:
     return reason_of_break(0 if isinstance(error, ssl.SSLError) else os_error)
 
 
-def _body_error_of(exchange: Exchange, error: BaseException) -> Reason:
+def _body_error_of(exchange: Exchange, error: BaseException) -> str:
     cause = _cause_of(error)
+    if isinstance(cause, WireTooLong):
+        return BODY_TOO_LARGE
+    if isinstance(cause, TrailerTooLarge):
+        return Reason.RESPONSE_TOO_LARGE_HEADERS.value
     if isinstance(cause, OSError) and cause.errno in RESETS:
-        return Reason.CONNECTION_RESET
-    if isinstance(cause, OSError) or (exchange.reader is not None and exchange.reader.is_ended):
-        return Reason.CONNECTION_CLOSED
-    return Reason.PROTOCOL_ERROR
+        return Reason.CONNECTION_RESET.value
+    # urllib3 has an exception of its own for a body that is shorter than it should be.
+    is_cut = exchange.reader is not None and exchange.reader.is_ended and not isinstance(cause, BadChunk)
+    return (Reason.CONNECTION_CLOSED if is_cut or isinstance(cause, (OSError, BodyCut)) else Reason.PROTOCOL_ERROR).value
 
 
 def _detail(exchange: Exchange, cause: BaseException) -> str:

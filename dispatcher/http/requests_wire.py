@@ -17,8 +17,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import SKIP_HEADER
 
 from dispatcher.addresses import AddressRules
+from dispatcher.http.chunks import ChunkReader
 from dispatcher.http.exchange import Exchange, Step
-from dispatcher.http.wire_reader import WireReader, read_head
+from dispatcher.http.wire_reader import CHUNK_BYTES, WireReader, read_head
 from dispatcher.targets import Target
 
 HOSTS = 1_024
@@ -27,8 +28,6 @@ IDLE_CONNECTION_S = 55.0
 # Load balancers commonly hang up after 60 s: ours goes first.
 CONNECTION_LIFE_S = 300.0
 # A kept connection leads to the address that was judged when it was opened; a name that moves is followed after this.
-CEILING_FACTOR = 8
-# Bytes off the wire for one byte of body that counts: a chunk of one byte takes six.
 
 _carried = threading.local()
 
@@ -50,30 +49,35 @@ class AddressRefused(OSError):
 class _Answer(http.client.HTTPResponse):
     """http.client's response with our reading of the head: exact limits, every 1xx skipped, raw lines kept.
 
-    http.client then parses a head that holds nothing but the framing, and reads the body as it always does.
+    http.client then parses a head that holds nothing but the framing. It reads the body as it always does, except for
+    chunks: of those it takes more forms than there are.
     """
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         limits = _current().limits
-        ceiling = limits.header_bytes + CEILING_FACTOR * limits.body_bytes
+        ceiling = limits.header_bytes + CHUNK_BYTES
         # Opened before the other one is closed: the last file to close takes the connection with it.
         raw = sock.makefile("rb", buffering=0)
         self.fp.close()
         self._reader = WireReader(raw, ceiling=ceiling)
         self.fp: Any = self._reader
+        self._chunks = ChunkReader(self._reader)
 
-    def _read_next_chunk_size(self) -> int:
-        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
-        if size < 0:
-            # To http.client a minus is a number too, and a negative size means "all there is".
-            raise ValueError("negative size of a chunk")
-        return size
+    def read1(self, n: int = -1) -> bytes:
+        if self.fp is None or not self.chunked:
+            return super().read1(n)
+        data = self._chunks.read1(n)
+        if not data:
+            self._close_conn()  # type: ignore[attr-defined]
+        return data
 
     def begin(self) -> None:
         exchange = _current()
         exchange.reader = self._reader
-        exchange.head = read_head(self._reader, limit=exchange.limits.header_bytes)
+        is_head = exchange.request.method == "HEAD"
+        exchange.head = read_head(self._reader, limit=exchange.limits.header_bytes, is_bodyless=is_head)
+        self._reader.allow(exchange.limits.body_bytes)
         self.fp = io.BytesIO(exchange.head.framing)
         super().begin()
         self.fp = self._reader
@@ -144,7 +148,12 @@ class _Judged:
             exchange.peer = _peer_of(self.sock)
             exchange.hold(self.sock)
             exchange.enter(Step.SEND)
-        super().request(*args, **kwargs)  # type: ignore[misc]
+        try:
+            super().request(*args, **kwargs)  # type: ignore[misc]
+        except OSError as error:
+            # urllib3 passes over it, for an answer may have come early. If none has, this is what went wrong.
+            exchange.send_error = error.errno or 0
+            raise
 
     def getresponse(self) -> Any:
         exchange = _current()

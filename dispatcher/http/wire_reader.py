@@ -1,16 +1,14 @@
 """Reads an HTTP/1 answer off a socket with exact limits; http.client's own allow 100 lines of 64 KiB each."""
 
-import re
 from dataclasses import dataclass
 from http.client import HTTPException
 from io import RawIOBase
 from time import monotonic
 
+from dispatcher.http.framing import MOST_HEADERS, STATUS_LINE, BadHead, framing_of, read_fields
+
 CHUNK_BYTES = 16_384
 _PREFIX = b"HTTP/"
-_STATUS_LINE = re.compile(rb"HTTP/(1\.[01]|[23](?:\.[0-9])?) +([1-9][0-9]{2})(?: .*)?\r?\n", re.DOTALL)
-_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive"})
-# All that http.client needs to know to read the body and to decide about the connection.
 
 
 class HeadTooLarge(HTTPException):
@@ -26,7 +24,7 @@ class HeadCut(HTTPException):
 
 
 class WireTooLong(HTTPException):
-    """Far more bytes than headers and body may have: chunk extensions or trailers without end."""
+    """More bytes than the body may have: data, or sizes, extensions and trailers of chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,10 @@ class WireReader:
         self._received = 0
         self.first_byte_at = 0.0
         self.is_ended = False
+
+    def allow(self, size: int) -> None:
+        """From here on at most `size` bytes more are needed; what comes with them in one piece may be read as well."""
+        self._ceiling = self._received - self._unread() + size + CHUNK_BYTES
 
     @property
     def closed(self) -> bool:
@@ -117,18 +119,20 @@ class WireReader:
             self.first_byte_at = monotonic()
         self._received += len(data)
         if self._received > self._ceiling:
-            raise WireTooLong("far more bytes than headers and body may have")
+            raise WireTooLong("more bytes than headers and body may have")
         self._buffer = self._buffer[self._at :] + data
         self._at = 0
         return True
 
 
-def read_head(reader: WireReader, *, limit: int) -> Head:
+def read_head(reader: WireReader, *, limit: int, is_bodyless: bool = False) -> Head:
     """The header block of the final answer; blocks of 1xx answers before it count towards `limit` bytes.
 
-    101 is final: nobody asked for another protocol. Raises HeadTooLarge, HeadMalformed or HeadCut.
+    101 is final: nobody asked for another protocol. `is_bodyless` is for answers to HEAD. Raises HeadTooLarge,
+    HeadMalformed or HeadCut.
     """
     left = limit
+    headers_left = MOST_HEADERS
     while True:
         _check_prefix(reader)
         line = _read_line(reader, left - len(_PREFIX))
@@ -137,11 +141,18 @@ def read_head(reader: WireReader, *, limit: int) -> Head:
         lines: list[bytes] = []
         while (line := _read_line(reader, left)) not in {b"\r\n", b"\n"}:
             left -= len(line)
+            headers_left -= 1
+            if headers_left < 0:
+                raise HeadTooLarge("more headers than anybody needs")
             lines.append(line)
         left -= len(line)
-        if status >= 200 or status == 101:
-            _check_lines(lines)
-            return Head(status, lines, _framing(version, status, lines), reader.first_byte_at)
+        try:
+            fields = read_fields(lines)
+            if status >= 200 or status == 101:
+                framing = framing_of(version, status, fields, is_bodyless=is_bodyless)
+                return Head(status, lines, framing, reader.first_byte_at)
+        except BadHead as error:
+            raise HeadMalformed(str(error)) from None
 
 
 def _check_prefix(reader: WireReader) -> None:
@@ -164,27 +175,7 @@ def _read_line(reader: WireReader, limit: int) -> bytes:
 
 
 def _parse_status(line: bytes) -> tuple[bytes, int]:
-    found = _STATUS_LINE.fullmatch(line)
+    found = STATUS_LINE.fullmatch(line)
     if found is None:
         raise HeadMalformed("not an HTTP/1 answer")
     return found[1], int(found[2])
-
-
-def _check_lines(lines: list[bytes]) -> None:
-    """What libcurl refuses as well: a line without a colon, a NUL, a length that is none or contradicts another."""
-    lengths = set()
-    for index, line in enumerate(lines):
-        is_folded = index > 0 and line[:1] in {b" ", b"\t"}
-        name, colon, value = line.partition(b":")
-        if b"\0" in line or not (colon or is_folded):
-            raise HeadMalformed("not an HTTP/1 answer")
-        if name.lower() == b"content-length":
-            lengths.add(value.strip())
-    if len(lengths) > 1 or not all(length.isdigit() for length in lengths):
-        raise HeadMalformed("not an HTTP/1 answer")
-
-
-def _framing(version: bytes, status: int, lines: list[bytes]) -> bytes:
-    kept = [line for line in lines if line.partition(b":")[0].strip().lower() in _FRAMING]
-    status_line = b"HTTP/%s %d -\r\n" % (b"1.0" if version == b"1.0" else b"1.1", status)
-    return b"".join([status_line, *kept, b"\r\n"])

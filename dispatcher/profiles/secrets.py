@@ -35,7 +35,7 @@ def generate(profile: Profile) -> str:
             key = Ed25519PrivateKey.generate()
             return WHSK + _base64(key.private_bytes_raw() + key.public_key().public_bytes_raw())
         case "none":
-            raise ProfileError(f"Deliveries in the profile {profile.name} are not signed with a secret of the endpoint.")
+            raise ProfileError(f"What is sent in the profile {profile.name} is not signed with a secret.")
 
 
 def check_secret(profile: Profile, text: str) -> None:

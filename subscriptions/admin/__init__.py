@@ -1,5 +1,27 @@
-"""The admin of merchants, keys, event types, endpoints and their secrets. Django imports it to find its pages."""
+"""The admin of merchants, their endpoints and all that belongs to both. Django imports it to find its pages."""
 
-from subscriptions.admin import audit, catalogue, endpoints, keys, merchants, secrets
+from subscriptions.admin import (
+    audit,
+    catalogue,
+    endpoints,
+    keys,
+    merchants,
+    message_templates,
+    profiles,
+    provider_keys,
+    rules,
+    secrets,
+)
 
-__all__ = ["audit", "catalogue", "endpoints", "keys", "merchants", "secrets"]
+__all__ = [
+    "audit",
+    "catalogue",
+    "endpoints",
+    "keys",
+    "merchants",
+    "message_templates",
+    "profiles",
+    "provider_keys",
+    "rules",
+    "secrets",
+]

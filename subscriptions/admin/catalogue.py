@@ -16,7 +16,7 @@ from subscriptions.admin.forms import JsonField, ServiceForm
 from subscriptions.models import EventType
 from subscriptions.services import event_types
 
-FIELDS = ("name", "group", "description", "schema", "example", "archived")
+FIELDS = ("name", "group", "description", "schema", "strict", "example", "archived")
 
 
 class EventTypeForm(ServiceForm[EventType]):
@@ -38,8 +38,8 @@ class EventTypeForm(ServiceForm[EventType]):
 @admin.register(EventType)
 class EventTypeAdmin(ServiceAdmin[EventType]):
     form = EventTypeForm
-    list_display = ("name", "group", "description", "state", "created")
-    list_filter = ("archived",)
+    list_display = ("name", "group", "description", "strict", "state", "created")
+    list_filter = ("strict", "archived")
     id_columns = {Prefix.EVENT_TYPE: "id"}
     search_help_text = "A part of the name, the group or the description"
     ordering = ("name",)
@@ -50,7 +50,8 @@ class EventTypeAdmin(ServiceAdmin[EventType]):
 
     def get_fields(self, request: HttpRequest, obj: EventType | None = None) -> Any:
         if obj is not None and not self.has_change_permission(request, obj):
-            return ("name", "group", "description", "shown_schema", "shown_example", "archived", "created", "updated")
+            read = ("shown_schema", "strict", "shown_example", "archived", "created", "updated")
+            return ("name", "group", "description", *read)
         return (*FIELDS, "created", "updated") if obj else FIELDS
 
     def get_readonly_fields(self, request: HttpRequest, obj: EventType | None = None) -> Any:  # noqa: ARG002

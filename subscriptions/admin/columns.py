@@ -19,6 +19,7 @@ EMPTY = "–"  # noqa: RUF001 - a dash, as the tables of the portal have it
 MASK = "whsec_••••••"
 MERCHANT_PAGE = "subscriptions_merchant"
 ENDPOINT_PAGE = "subscriptions_endpoint"
+RULE_PAGE = "subscriptions_rule"
 EVENT_PAGE = "deliveries_event"
 DELIVERY_PAGE = "deliveries_delivery"
 ATTEMPT_PAGE = "deliveries_attempt"
@@ -30,7 +31,9 @@ PAGES = {
     Prefix.API_KEY: "subscriptions_apikey",
     Prefix.EVENT_TYPE: "subscriptions_eventtype",
     Prefix.ENDPOINT: ENDPOINT_PAGE,
+    Prefix.RULE: RULE_PAGE,
     Prefix.SECRET: "subscriptions_signingsecret",
+    Prefix.PROVIDER_KEY: "subscriptions_providerkey",
     Prefix.EVENT: EVENT_PAGE,
     Prefix.DELIVERY: DELIVERY_PAGE,
     Prefix.ATTEMPT: ATTEMPT_PAGE,

@@ -66,9 +66,7 @@ class EndpointForm(ServiceForm[Endpoint]):
     owner = MerchantField(help_text="A merchant's id or reference. For good.")
     url = forms.CharField(label="URL", widget=forms.TextInput(attrs={"class": "vLargeTextField"}))
     description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
-    profile = forms.ChoiceField(
-        choices=lambda: [(name, name) for name in profiles.names()], initial="default", help_text="The wire format."
-    )
+    profile = forms.ChoiceField(initial="default", help_text="The wire format: built-in ones, then the provider's own.")
     event_types = LinesField(required=False, help_text="One a line, `invoice.*` allowed. Nothing: all.")
     accounts = LinesField(required=False, help_text="References, one a line. Nothing: all.")
     auth_type = forms.ChoiceField(label="Type", choices=Endpoint.Auth.choices, initial=Endpoint.Auth.NONE)
@@ -119,6 +117,9 @@ class EndpointForm(ServiceForm[Endpoint]):
         if present := kwargs.get("instance"):
             kwargs["initial"] = _initial(present) | (kwargs.get("initial") or {})
         super().__init__(*args, **kwargs)
+        if isinstance(chosen := self.fields.get("profile"), forms.ChoiceField):
+            # Read once: a callable would be asked again for each look of the widget at its choices.
+            chosen.choices = [(name, name) for name in profiles.names()]
         for name in NEW_ONLY if present else ():
             del self.fields[name]
 

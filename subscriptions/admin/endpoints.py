@@ -19,6 +19,7 @@ from subscriptions.admin.columns import (
     EMPTY,
     MASK,
     MERCHANT_PAGE,
+    RULE_PAGE,
     Colour,
     clipped,
     code,
@@ -38,6 +39,10 @@ from subscriptions.services import endpoints
 
 SUMMARY = ("shown_id", "state", "disabled", "created", "updated", "deleted")
 TYPES_IN_LIST = 3
+UNREADABLE = (
+    "A stored secret cannot be decrypted since {:%Y-%m-%d %H:%M:%S} UTC: nothing is sent, and what is tried too often "
+    "is held. Bring the missing key back into ENCRYPTION_KEYS, or have the secret rotated, then release what is held."
+)
 
 
 class StateFilter(ChoiceFilter):
@@ -113,6 +118,14 @@ class EndpointAdmin(ServiceAdmin[Endpoint]):
     def remove(self, obj: Endpoint, *, actor: str, now: datetime) -> None:
         endpoints.delete(merchant=obj.owner, endpoint_id=obj.id, actor=actor, now=now)
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        obj = kwargs.get("obj")
+        if obj is not None and obj.unreadable_since is not None and request.method == "GET":
+            self.message_user(request, UNREADABLE.format(obj.unreadable_since), messages.WARNING)
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def consequences(self, obj: Endpoint) -> list[str]:  # noqa: ARG002
         return [
             "Its waiting and held deliveries are cancelled.",
@@ -123,6 +136,7 @@ class EndpointAdmin(ServiceAdmin[Endpoint]):
     def page_links(self, obj: Endpoint) -> Iterable[SafeString | None]:
         yield list_link(DELIVERY_PAGE, "Deliveries", endpoint=obj.public_id)
         yield find_page_link("deliveries_lane", obj.id, "Lane")
+        yield page_link(RULE_PAGE, obj.rule_id, "Rule") if obj.rule_id else None
         merchant = obj.owner.public_id
         yield list_link(
             "subscriptions_auditentry", "Audit", merchant=merchant, target=obj.public_id, **{WITHIN: ANY_TIME}
@@ -177,6 +191,8 @@ class EndpointAdmin(ServiceAdmin[Endpoint]):
             return dot(Colour.GREY, "Deleted")
         if not endpoint.is_active:
             return dot(Colour.RED, f"Disabled: {endpoint.disabled_reason}")
+        if endpoint.unreadable_since:
+            return dot(Colour.RED, "A stored secret cannot be decrypted")
         return dot(Colour.GREEN, "Active")
 
     @admin.display(description="Event types")

@@ -48,10 +48,10 @@ class MerchantForm(ServiceForm[Merchant]):
 
     class Meta:
         model = Merchant
-        fields = ("name", "reference", "kind", "parent")
+        fields = ("name", "reference", "kind", "mode", "parent")
 
     def write(self) -> Merchant:
-        given = self.changed("name", "reference", "kind", "parent")
+        given = self.changed("name", "reference", "kind", "mode", "parent")
         if "parent" in given:
             given["parent"] = given["parent"] and given["parent"].public_id
         if self.is_new():
@@ -62,8 +62,8 @@ class MerchantForm(ServiceForm[Merchant]):
 @admin.register(Merchant)
 class MerchantAdmin(ServiceAdmin[Merchant]):
     form = MerchantForm
-    list_display = ("name", "listed_id", "reference", "kind", "parent_link", "state", "created")
-    list_filter = ("kind", LivingFilter, by_id(Prefix.MERCHANT, "parent", "parent_id"))
+    list_display = ("name", "listed_id", "reference", "kind", "mode", "parent_link", "state", "created")
+    list_filter = ("kind", "mode", LivingFilter, by_id(Prefix.MERCHANT, "parent", "parent_id"))
     list_select_related = ("parent",)
     id_columns = {Prefix.MERCHANT: "id"}
     search_help_text = "An id (mer_…), the exact reference, or a part of the name"
@@ -71,7 +71,7 @@ class MerchantAdmin(ServiceAdmin[Merchant]):
     sortable_by = ("name", "reference")
     readonly_fields = ("shown_id", "state", "created", "updated")
     fieldsets = (
-        (None, {"fields": ("name", "reference", "kind", "parent")}),
+        (None, {"fields": ("name", "reference", "kind", "mode", "parent")}),
         ("State", {"fields": ("shown_id", "state", "created", "updated")}),
     )
 

@@ -12,8 +12,8 @@ Subclass `MerchantView` for routes below /api/v2/webhooks and `ProviderView` for
     self.create(f)   Response           f() once for each `Idempotency-Key`: for every POST that creates something
 
 and raises `subscriptions.errors.*` or DRF's exceptions; both become problem answers. Refused before a handler: no or a
-bad key 401, a merchant key on provider routes or a foreign `?merchant=` (403, 404), a provider key without `?merchant=`
-(422). A path or query that holds U+0000 finds nothing.
+bad key 401, another method 405, a merchant key on provider routes or a foreign `?merchant=` (403, 404), a provider key
+without `?merchant=` (422). A path or query that holds U+0000 finds nothing.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -23,7 +23,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.utils import timezone
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import MethodNotAllowed, ParseError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
@@ -69,6 +69,9 @@ class ApiView(APIView):
         self.now = timezone.now()
         _refuse_nul(request)
         super().initial(request, *args, **kwargs)
+        if request.method not in self.allowed_methods:
+            # Before anything is looked up: what is missing there has nothing to do with the method.
+            raise MethodNotAllowed(str(request.method))
         self.caller = request.auth  # type: ignore[assignment] # DRF's stubs know only its own tokens
         self.actor = f"key:{self.caller.public_id}"
 

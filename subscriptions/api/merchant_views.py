@@ -164,6 +164,13 @@ class EventTypesView(MerchantView):
         )
 
 
+class EventTypeView(MerchantView):
+    """/event-types/{name}: one type, with a payload to try it with."""
+
+    def get(self, request: Request, name: str) -> Response:  # noqa: ARG002
+        return Response(representations.event_type_with_sample(event_type_selectors.get_on_offer(name)))
+
+
 def _endpoint(row: Endpoint, *, is_auth_reset: bool = False) -> Response:
     return _versioned(representations.endpoint(row), row, is_auth_reset=is_auth_reset)
 

@@ -4,8 +4,11 @@ from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
+from dispatcher.ids import Prefix, show
 from subscriptions.models import Account, ApiKey, Endpoint, EventType, Merchant
 from subscriptions.selectors.endpoints import signed_ids
+from subscriptions.selectors.rules import RuleDetail
+from subscriptions.selectors.samples import sample_of
 from subscriptions.services.endpoint_auth import NAME_OF, SECRET_OF
 
 Shown = dict[str, Any]
@@ -28,11 +31,14 @@ def _endpoint(row: Endpoint, signed: Collection[UUID]) -> Shown:
         "channel": row.channel,
         "profile": row.profile,
         "primary": row.is_primary,
+        "rule": show(Prefix.RULE, row.rule_id) if row.rule_id else None,
         "event_types": row.event_types,
         "accounts": row.accounts,
         "is_active": row.is_active,
         "disabled_reason": row.disabled_reason or None,
         "disabled_at": row.disabled_at,
+        "unreadable_since": row.unreadable_since,
+        "verified_at": row.verified_at,
         "secret_set": row.id in signed,
         "auth": auth(row),
         "headers": row.headers,
@@ -46,6 +52,23 @@ def _endpoint(row: Endpoint, signed: Collection[UUID]) -> Shown:
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }
+
+
+def rules(found: Collection[RuleDetail]) -> list[Shown]:
+    shown = {one["id"]: one for one in endpoints([row for detail in found for row in detail.recipients])}
+    return [
+        {
+            "id": detail.rule.public_id,
+            "name": detail.rule.name,
+            "event_types": detail.rule.event_types,
+            "accounts": detail.rule.accounts,
+            "recipients": [shown[row.public_id] for row in detail.recipients],
+            "version": detail.version,
+            "created_at": detail.rule.created_at,
+            "updated_at": max([detail.rule.updated_at, *(row.updated_at for row in detail.recipients)]),
+        }
+        for detail in found
+    ]
 
 
 def auth(row: Endpoint) -> Shown:
@@ -71,6 +94,7 @@ def merchant(row: Merchant) -> Shown:
         "name": row.name,
         "reference": row.reference,
         "kind": row.kind,
+        "mode": row.mode,
         "parent": row.parent.public_id if row.parent else None,
         "created_at": row.created_at,
         "updated_at": row.updated_at,
@@ -101,8 +125,15 @@ def event_type(row: EventType) -> Shown:
         "group": row.group,
         "description": row.description,
         "schema": row.schema,
+        "strict": row.strict,
         "example": row.example,
         "archived": row.archived,
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }
+
+
+def event_type_with_sample(row: EventType) -> Shown:
+    """The type and a payload to look at or try with; `sample_source` says where it is from."""
+    made = sample_of(row)
+    return event_type(row) | {"sample": made.value, "sample_source": made.source}

@@ -1,6 +1,6 @@
 """Who wants what, where: the tables behind merchants, keys, event types, endpoints and their secrets."""
 
-from subscriptions.models.access import ApiKey, AuditEntry, StoredAnswer
+from subscriptions.models.access import ApiKey, AuditEntry, LoginTries, StoredAnswer
 from subscriptions.models.catalogue import EventType
 from subscriptions.models.endpoints import Endpoint, SigningSecret
 from subscriptions.models.formats import AddressCheck, MessageTemplate, ProviderKey, WireProfile
@@ -14,6 +14,7 @@ __all__ = [
     "AuditEntry",
     "Endpoint",
     "EventType",
+    "LoginTries",
     "Merchant",
     "MessageTemplate",
     "ProviderKey",

@@ -88,3 +88,21 @@ class AuditEntry(models.Model):
     @property
     def public_id(self) -> str:
         return show(Prefix.AUDIT, self.id)
+
+
+class LoginTries(models.Model):
+    """How often somebody tried to log in, and until when the next try has to wait."""
+
+    who = models.CharField(
+        max_length=64, primary_key=True, help_text="Keyed SHA-256 of an address, or of a name and an address."
+    )
+    count = models.PositiveIntegerField()
+    last_at = models.DateTimeField()
+    closed_until = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["last_at"], name="login_tries_by_age")]
+        verbose_name_plural = "login tries"
+
+    def __str__(self) -> str:
+        return self.who[:8]

@@ -72,6 +72,11 @@ class Endpoint(models.Model):
     is_active = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=64, blank=True, default="")
     disabled_at = models.DateTimeField(null=True, blank=True)
+    unreadable_since = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Since when a secret that it needs does not decrypt; nothing is sent meanwhile.",
+    )
     version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()

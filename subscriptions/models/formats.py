@@ -100,6 +100,10 @@ class MessageTemplate(models.Model):
     def __str__(self) -> str:
         return f"{self.channel} {self.event_type or 'default'}"
 
+    @property
+    def public_id(self) -> str:
+        return show(Prefix.MESSAGE_TEMPLATE, self.id)
+
 
 class AddressCheck(models.Model):
     """The open question to the owner of an address or number: is this yours, and do you want this?"""

@@ -20,3 +20,10 @@ def get(name: str) -> EventType:
     if event_type := EventType.objects.filter(name=name).first():
         return event_type
     raise NotFound("There is no such event type.")
+
+
+def get_on_offer(name: str) -> EventType:
+    """As merchants see them. Raises NotFound, for archived types too."""
+    if event_type := on_offer().filter(name=name).first():
+        return event_type
+    raise NotFound("There is no such event type.")

@@ -18,19 +18,20 @@ PROFILE_COLUMN = 4
 
 SENDING = """
 SELECT e.id, e.version, e.channel, e.target, e.profile, e.headers::text, e.ack::text, e.retry_schedule, e.ordered,
-    e.auth_type, e.auth_name, e.auth_ciphertext,
-    -- The current secret, then those that still overlap, newest first. Not by id alone: hosts' clocks differ.
+    e.auth_type, e.auth_name, e.auth_ciphertext, e.unreadable_since IS NOT NULL,
+    -- The current secret, then those that still overlap, newest first. Not by id: hosts' clocks differ, while a
+    -- rotation sees to it that each was created after the one before it.
     ARRAY(
         SELECT s.id FROM subscriptions_signingsecret s WHERE s.endpoint_id = e.id
-        ORDER BY s.expires_at IS NULL DESC, s.id DESC
+        ORDER BY s.expires_at IS NULL DESC, s.created_at DESC, s.id DESC
     ),
     ARRAY(
         SELECT s.ciphertext FROM subscriptions_signingsecret s WHERE s.endpoint_id = e.id
-        ORDER BY s.expires_at IS NULL DESC, s.id DESC
+        ORDER BY s.expires_at IS NULL DESC, s.created_at DESC, s.id DESC
     ),
     ARRAY(
         SELECT s.expires_at FROM subscriptions_signingsecret s WHERE s.endpoint_id = e.id
-        ORDER BY s.expires_at IS NULL DESC, s.id DESC
+        ORDER BY s.expires_at IS NULL DESC, s.created_at DESC, s.id DESC
     )
 FROM subscriptions_endpoint e WHERE e.id = ANY (%s)
 """
@@ -67,6 +68,7 @@ class Sending:
     auth_type: str
     auth_name: str
     auth_ciphertext: bytes | None
+    is_marked_unreadable: bool
     secrets: tuple[SealedSecret, ...]
 
     def open_auth(self) -> str:
@@ -88,7 +90,8 @@ def endpoints_to_send(endpoint_ids: Collection[UUID]) -> list[Sending]:
 
 
 def _sending(row: tuple[Any, ...], formats: Mapping[str, Profile], keys: tuple[SealedProviderKey, ...]) -> Sending:
-    (id_, version, channel, url, profile, headers, ack, schedule, ordered, auth_type, auth_name, auth, *secrets) = row
+    (id_, version, channel, url, profile, headers, ack, schedule, ordered, auth_type, auth_name, auth, *more) = row
+    marked, *secrets = more
     found = formats.get(profile)
     return Sending(
         id=id_,
@@ -105,5 +108,6 @@ def _sending(row: tuple[Any, ...], formats: Mapping[str, Profile], keys: tuple[S
         auth_type=auth_type,
         auth_name=auth_name,
         auth_ciphertext=None if auth is None else bytes(auth),
+        is_marked_unreadable=marked,
         secrets=tuple(SealedSecret(sid, bytes(text), end) for sid, text, end in zip(*secrets, strict=True)),
     )

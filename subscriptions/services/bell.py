@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 SETTLE = "deliveries.settle_endpoints"
+SEND_CODE = "deliveries.send_address_check"
 IMPATIENT = {"socket_timeout": 0.3, "socket_connect_timeout": 0.3, "max_retries": 0}
 # Seconds. A healthy Redis answers within a millisecond; a change of an endpoint may wait this long for a sick one.
 
@@ -24,10 +25,24 @@ def ring(endpoint_ids: Iterable[UUID]) -> None:
         transaction.on_commit(partial(_send, ids), robust=True)
 
 
+def ring_for_code(endpoint_id: UUID) -> None:
+    """Have the open question to an address's owner sent once the present transaction is committed."""
+    transaction.on_commit(partial(_send_code, str(endpoint_id)), robust=True)
+
+
 def _send(ids: list[str]) -> None:
     """A lost ring costs time only: the sweep finds what it would have announced."""
+    _call(SETTLE, ids)
+
+
+def _send_code(endpoint_id: str) -> None:
+    """A lost ring costs a code: whoever waits for it asks for another."""
+    _call(SEND_CODE, endpoint_id)
+
+
+def _call(task: str, argument: list[str] | str) -> None:
     try:
         with current_app.connection_for_write(transport_options=IMPATIENT) as connection:
-            current_app.send_task(SETTLE, args=[ids], connection=connection, ignore_result=True, retry=False)
+            current_app.send_task(task, args=[argument], connection=connection, ignore_result=True, retry=False)
     except (OperationalError, RedisError, OSError) as trouble:
-        log.warning("Could not ring for %d endpoints: %s", len(ids), type(trouble).__name__)
+        log.warning("Could not ring for %s: %s", task, type(trouble).__name__)

@@ -24,3 +24,9 @@ def switch(endpoint: Endpoint, *, is_active: bool, now: datetime, reason: str = 
     endpoint.is_active = is_active
     endpoint.disabled_reason = "" if is_active else reason
     endpoint.disabled_at = None if is_active else now
+
+
+def close(endpoint: Endpoint, *, reason: str, now: datetime) -> None:
+    """Off until the owner of the address says yes, whatever was before."""
+    endpoint.verified_at = None
+    endpoint.is_active, endpoint.disabled_reason, endpoint.disabled_at = False, reason, now

@@ -13,7 +13,7 @@ from subscriptions.models.catalogue import EVENT_TYPE_LENGTH, EVENT_TYPE_PATTERN
 from subscriptions.models.endpoints import MAX_IN_FLIGHT_CEILING
 from subscriptions.models.merchants import REFERENCE_LENGTH
 from subscriptions.selectors import profiles
-from subscriptions.services import shapes, signing_secrets
+from subscriptions.services import endpoint_channels, shapes, signing_secrets
 from subscriptions.services.endpoint_auth import SECRET_OF, check_auth
 from subscriptions.services.endpoint_headers import check_headers
 from subscriptions.services.endpoint_urls import check_url, is_same_place
@@ -80,7 +80,7 @@ CHANGES: Shape = {
     "event_types": _check_wanted_types,
     "is_active": shapes.boolean,
     "description": shapes.prose(most=1024),
-    "channel": shapes.choice([Endpoint.Channel.WEBHOOK]),
+    "channel": shapes.choice(Endpoint.Channel.values),
     "profile": _check_profile,
     "accounts": _check_accounts,
     "auth": check_auth,
@@ -101,8 +101,11 @@ def check(
     data: Mapping[str, Any], shape: Shape, *, required: Iterable[str] = (), present: Endpoint | None = None
 ) -> dict[str, Any]:
     """The checked fields. Raises Invalid with every fault. `present` is the endpoint that is about to change."""
-    values, faults = shapes.read(data, shape, required=required)
-    faults += _unknown_types(values.get("event_types"), kept=present.event_types if present else None)
+    channel = endpoint_channels.channel_of(data, shape, present=present)
+    narrowed = endpoint_channels.shape_for(shape, channel, present=present)
+    values, faults = shapes.read(data, narrowed, required=required)
+    faults += endpoint_channels.faults_of(values, channel, present=present)
+    faults += unknown_types(values.get("event_types"), kept=present.event_types if present else None)
     faults += _missing_credential(values, present)
     faults += _unfit_secrets(values, present)
     if faults:
@@ -110,7 +113,7 @@ def check(
     return values
 
 
-def _unknown_types(names: list[str] | None, *, kept: Collection[str] | None) -> list[FieldError]:
+def unknown_types(names: list[str] | None, *, kept: Collection[str] | None) -> list[FieldError]:
     """Archived types count as unknown, except where the endpoint had them before."""
     asked = [name for name in names or () if not name.endswith(".*")]
     known = {*EventType.objects.filter(name__in=asked, archived=False).values_list("name", flat=True), *(kept or ())}

@@ -1,5 +1,6 @@
 """Everything that happens to the catalogue of event types."""
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,13 +8,15 @@ from typing import Any
 
 from django.db import transaction
 
-from dispatcher.ids import Prefix, show
-from subscriptions.errors import Conflict, Invalid, NotFound
+from dispatcher.ids import Prefix, new_id, show
+from dispatcher.schemas.checker import Checker, schema_faults
+from dispatcher.schemas.mismatches import mismatches
+from subscriptions.errors import Conflict, FieldError, Invalid, NotFound
 from subscriptions.models import Endpoint, EventType
 from subscriptions.models.catalogue import EVENT_TYPE_LENGTH, EVENT_TYPE_PATTERN
 from subscriptions.services import audit, shapes
 from subscriptions.services.conflicts import refuse_duplicate
-from subscriptions.services.shapes import Shape, wrong
+from subscriptions.services.shapes import Shape, Wrong, wrong
 
 _NAME = re.compile(EVENT_TYPE_PATTERN, re.ASCII)
 
@@ -26,9 +29,9 @@ def check_name(value: Any) -> str:
 
 
 def _check_schema(value: Any) -> Any:
-    """A JSON Schema is an object, or true or false. Source: JSON Schema 2020-12, core, 4.3."""
-    if not isinstance(value, dict | bool):
-        raise wrong("wrong_type", "This must be a JSON Schema.")
+    """Nothing that it refers to is ever fetched."""
+    if faults := schema_faults(value):
+        raise Wrong(*(FieldError(fault.pointer, fault.code, fault.message) for fault in faults))
     return value
 
 
@@ -37,6 +40,7 @@ CHANGES: Shape = {
     "description": shapes.prose(most=10_000),
     "schema": shapes.nullable(_check_schema),
     "example": shapes.anything,
+    "strict": shapes.boolean,
     "archived": shapes.boolean,
 }
 NEW: Shape = {"name": check_name, **CHANGES}
@@ -45,19 +49,28 @@ NEW: Shape = {"name": check_name, **CHANGES}
 @transaction.atomic
 def create(*, data: Mapping[str, Any], now: datetime, actor: str) -> EventType:
     """A new type. Raises Invalid, or Conflict when the name is taken."""
-    values = _check(data, NEW, required=("name",))
+    event_type = EventType(created_at=now, updated_at=now, **_check(data, NEW, required=("name",)))
+    _check_strictness(event_type)
     with refuse_duplicate("event_type_name_unique", "There is a type of this name.", code="name_taken"):
-        event_type = EventType.objects.create(created_at=now, updated_at=now, **values)
+        event_type.save(force_insert=True)
     _note(event_type, "event_type.created", now=now, actor=actor)
     return event_type
 
 
 @transaction.atomic
 def update(*, name: str, data: Mapping[str, Any], now: datetime, actor: str) -> EventType:
-    """Change the fields in `data`; the name is for good. Raises NotFound or Invalid."""
+    """Change the fields in `data`; the name is for good. Raises NotFound or Invalid.
+
+    A new tag tells every process that what it knows of the schema is past.
+    """
     event_type = _lock(name)
+    before = event_type.schema, event_type.strict
     for field, value in _check(data, CHANGES).items():
         setattr(event_type, field, value)
+    _check_strictness(event_type)
+    # Compared as text: to Python 1, 1.0 and true are the same.
+    if json.dumps(before) != json.dumps((event_type.schema, event_type.strict)):
+        event_type.schema_tag = new_id()
     event_type.updated_at = now
     event_type.save()
     _note(event_type, "event_type.updated", now=now, actor=actor)
@@ -90,6 +103,19 @@ def _check(data: Mapping[str, Any], shape: Shape, *, required: tuple[str, ...] =
     if faults:
         raise Invalid(*faults)
     return values
+
+
+def _check_strictness(event_type: EventType) -> None:
+    """A type that refuses payloads says which, and takes its own example."""
+    if not event_type.strict:
+        return
+    if event_type.schema is None:
+        raise Invalid(FieldError("/strict", "schema_needed", "A type can be strict only with a schema."))
+    if faults := schema_faults(event_type.schema):  # stored before schemas were checked
+        raise Invalid(*(FieldError(f"/schema{fault.pointer}", fault.code, fault.message) for fault in faults))
+    if event_type.example is not None and not Checker(event_type.schema).fits(event_type.example):
+        found = mismatches(event_type.schema, event_type.example)
+        raise Invalid(*(FieldError(f"/example{one.pointer}", "schema_mismatch", one.message) for one in found))
 
 
 def _note(event_type: EventType, action: str, *, now: datetime, actor: str) -> None:

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from dispatcher.ids import Prefix
 from subscriptions.errors import Conflict, FieldError, Invalid, NotFound
-from subscriptions.models import Account, ApiKey, Endpoint, Merchant
+from subscriptions.models import Account, ApiKey, Endpoint, Merchant, Rule
 from subscriptions.models.merchants import REFERENCE_LENGTH
 from subscriptions.selectors import merchants as selectors
 from subscriptions.services import audit, endpoints, shapes
@@ -32,6 +32,7 @@ CHANGES: Shape = {
     "name": shapes.line(most=NAME_LENGTH),
     "reference": shapes.nullable(check_reference),
     "kind": shapes.choice(Merchant.Kind.values),
+    "mode": shapes.choice(Merchant.Mode.values),
     "parent": shapes.nullable(shapes.line(most=REFERENCE_LENGTH)),
 }
 
@@ -77,6 +78,7 @@ def delete(*, merchant: Merchant, now: datetime, actor: str) -> None:
         raise Conflict("Merchants stand below this one. Move or delete them first.", code="has_children")
     for endpoint_id in Endpoint.objects.filter(owner=row, deleted_at=None).order_by("id").values_list("id", flat=True):
         endpoints.bury(lock_endpoint(endpoint_id), now=now, actor=actor)
+    Rule.objects.filter(owner=row).delete()
     ApiKey.objects.filter(merchant=row, revoked_at=None).update(revoked_at=now)
     Account.objects.filter(merchant=row).delete()
     row.deleted_at = now
@@ -120,7 +122,7 @@ def _check(data: Mapping[str, Any], *, required: tuple[str, ...] = ()) -> dict[s
 
 
 def _apply(merchant: Merchant, values: Mapping[str, Any]) -> None:
-    for name in ("name", "reference", "kind"):
+    for name in ("name", "reference", "kind", "mode"):
         if name in values:
             setattr(merchant, name, values[name])
     if "parent" in values:

@@ -26,37 +26,43 @@ def put(
 ) -> Changed:
     """Create or replace it. An absent `secret` leaves the stored one, null removes it. Raises Stale or Invalid.
 
-    What /config does not show (headers, auth, profile …) is left as it is.
+    What /config does not show (headers, auth, profile …) is left as it is. Checked against the row as read, before the
+    transaction; then applied to the row as locked, which must be of the same version, or the check is done again.
     """
-    present = selectors.find_primary(merchant)
-    if present is not None:
-        check_version(present, expected)
-    given = endpoint_rules.check(data, endpoint_rules.CONFIG, required=("url",), present=present)
-    values = {"event_types": None, "is_active": True, **given}
-    with transaction.atomic():
-        # Two first PUTs at once: the second finds what the first made.
-        lock_merchant(merchant.id)
-        changed = _write(merchant, values, now=now, actor=actor, expected=expected)
-        if "secret" in values:
-            signing_secrets.replace_all(changed.endpoint, values["secret"], now=now)
-    return changed
+    while True:
+        seen = selectors.find_primary(merchant)
+        if seen is not None:
+            check_version(seen, expected)
+        given = endpoint_rules.check(data, endpoint_rules.CONFIG, required=("url",), present=seen)
+        values = {"event_types": None, "is_active": True, **given}
+        with transaction.atomic():
+            # Two first PUTs at once: the second finds what the first made.
+            lock_merchant(merchant.id)
+            found = _lock_primary(merchant, expected)
+            if (found and (found.id, found.version)) != (seen and (seen.id, seen.version)):
+                continue
+            changed = _write(merchant, found, values, now=now, actor=actor)
+            if "secret" in values:
+                signing_secrets.replace_all(changed.endpoint, values["secret"], now=now)
+        return changed
+
+
+def _lock_primary(merchant: Merchant, expected: Collection[int] | None) -> Endpoint | None:
+    """Raises Stale also where a version is expected of nothing."""
+    found = selectors.find_primary(merchant)
+    if found is not None:
+        return lock_endpoint(found.id, merchant=merchant, expected=expected)
+    if expected is not None:
+        raise Stale(NOT_SET)
+    return None
 
 
 def _write(
-    merchant: Merchant,
-    values: Mapping[str, Any],
-    *,
-    now: datetime,
-    actor: str,
-    expected: Collection[int] | None,
+    merchant: Merchant, endpoint: Endpoint | None, values: Mapping[str, Any], *, now: datetime, actor: str
 ) -> Changed:
-    found = selectors.find_primary(merchant)
-    if found is None:
-        if expected is not None:
-            raise Stale(NOT_SET)
+    if endpoint is None:
         made = endpoints.insert(merchant=merchant, values=values, now=now, actor=actor, is_primary=True)
         return Changed(made, is_auth_reset=False)
-    endpoint = lock_endpoint(found.id, merchant=merchant, expected=expected)
     is_auth_reset = endpoints.apply(endpoint, values, now=now)
     endpoint_rows.save(endpoint, now=now)
     endpoints.note(endpoint, "endpoint.updated", fields=values, now=now, actor=actor)

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Manager, Model
 
 from dispatcher.keyring import DecryptionFailed
-from subscriptions.models import Endpoint, SigningSecret, StoredAnswer
+from subscriptions.models import Endpoint, ProviderKey, SigningSecret, StoredAnswer
 from subscriptions.services import vault
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class Progress:
 
 EVERY = (
     Sealed(SigningSecret, "ciphertext", vault.SIGNING_SECRET),
+    Sealed(ProviderKey, "ciphertext", vault.PROVIDER_KEY),
     Sealed(Endpoint, "auth_ciphertext", vault.ENDPOINT_AUTH),
     Sealed(StoredAnswer, "answer", vault.STORED_ANSWER),
 )

@@ -1,6 +1,7 @@
 """Reads what a caller sent: every member by its own check, all faults told at once, each with its JSON pointer.
 
 A check takes a JSON value and returns the value to work with, or raises Wrong. A shape maps member names to checks.
+Checks that are made here also tell their rule as JSON Schema, so that no document of the API repeats a limit.
 """
 
 import re
@@ -20,6 +21,11 @@ MOST_FAULTS = 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+LINE = r"^[^\u0000-\u001f\u007f]*$"
+PROSE = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$"
+# The same two as patterns of JSON Schema; no text that came as UTF-8 holds half a surrogate pair.
 
 
 class Wrong(ValueError):
@@ -55,18 +61,33 @@ def read(
     return values, faults
 
 
+def schema_of(check: Check) -> dict[str, Any] | None:
+    """The check's rule as JSON Schema; None for a check that does not tell it."""
+    found: dict[str, Any] | None = getattr(check, "json_schema", None)
+    return found
+
+
+def described(check: Check, schema: dict[str, Any] | None) -> Check:
+    """The same check, which from now on tells its rule."""
+    check.json_schema = schema  # type: ignore[attr-defined] # functions take attributes
+    return check
+
+
 def nullable(check: Check) -> Check:
-    return lambda value: None if value is None else check(value)
+    inner = schema_of(check)
+    schema = None if inner is None else inner if not inner else {"anyOf": [inner, {"type": "null"}]}
+    return described(lambda value: None if value is None else check(value), schema)
 
 
 def line(*, most: int, least: int = 1) -> Check:
     """A text without control characters, not even line ends; lengths in characters."""
-    return _text(least, most, _CONTROL)
+    schema = {"type": "string", "minLength": least, "maxLength": most, "pattern": LINE}
+    return described(_text(least, most, _CONTROL), schema)
 
 
 def prose(*, most: int) -> Check:
     """A text that may have lines."""
-    return _text(0, most, _CONTROL_BUT_LINES)
+    return described(_text(0, most, _CONTROL_BUT_LINES), {"type": "string", "maxLength": most, "pattern": PROSE})
 
 
 def _text(least: int, most: int, forbidden: re.Pattern[str]) -> Check:
@@ -92,7 +113,7 @@ def choice(options: Iterable[str]) -> Check:
             raise wrong("unknown_choice", f"This must be one of: {', '.join(known)}.")
         return value
 
-    return check
+    return described(check, {"type": "string", "enum": known})
 
 
 def whole(*, least: int, most: int) -> Check:
@@ -103,7 +124,7 @@ def whole(*, least: int, most: int) -> Check:
             raise wrong("out_of_range", f"This must be from {least} to {most}.")
         return value
 
-    return check
+    return described(check, {"type": "integer", "minimum": least, "maximum": most})
 
 
 def boolean(value: Any) -> bool:
@@ -134,6 +155,12 @@ def moment(value: Any) -> datetime:
     raise wrong("invalid_time", "This must be a time such as 2026-01-31T12:00:00Z.")
 
 
+described(boolean, {"type": "boolean"})
+described(anything, {})
+described(json_object, {"type": "object"})
+described(moment, {"type": "string", "format": "date-time"})
+
+
 def list_of(check: Check, *, most: int, least: int = 0) -> Check:
     """A list whose every item passes; all wrong items are told."""
 
@@ -144,7 +171,9 @@ def list_of(check: Check, *, most: int, least: int = 0) -> Check:
             raise wrong("wrong_length", f"This must have {least} to {most} items.")
         return list(_each(check, ((str(position), item) for position, item in enumerate(value))).values())
 
-    return check_list
+    items = schema_of(check)
+    schema = {"type": "array", "items": items, "minItems": least, "maxItems": most}
+    return described(check_list, None if items is None else schema)
 
 
 def map_of(check_name: Check, check_value: Check, *, most: int) -> Check:
@@ -156,7 +185,11 @@ def map_of(check_name: Check, check_value: Check, *, most: int) -> Check:
         _each(check_name, ((name, name) for name in value))
         return _each(check_value, value.items())
 
-    return check_map
+    names, values = schema_of(check_name), schema_of(check_value)
+    if names is None or values is None:
+        return check_map
+    members = {"propertyNames": names, "additionalProperties": values}
+    return described(check_map, {"type": "object", "maxProperties": most, **members})
 
 
 def _each(check: Check, items: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,14 +1,18 @@
 """Keeps the first answer to a request that carries an idempotency key, so that a repeat gets the same."""
 
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
+from dispatcher.keyring import DecryptionFailed
 from subscriptions.errors import Conflict
 from subscriptions.models import StoredAnswer
 from subscriptions.services import vault
+
+logger = logging.getLogger(__name__)
 
 KEEP = timedelta(hours=24)
 WAIT_S = 10
@@ -24,7 +28,8 @@ def answer_once(
 
     1. Insert the row of this key. Whoever comes second waits here for the first one's commit.
     2. First: make the answer and store it. If `make` raises, the row goes with everything else.
-    3. Second: the first answer again. Raises Conflict for another request, or after WAIT_S of waiting.
+    3. Second: the first answer again. Raises Conflict for another request, after WAIT_S of waiting, and for an answer
+       that does not open any more: what was done must not be done twice.
     """
     with transaction.atomic():
         row, is_first = _claim(scope=scope, key=key, request_hash=request_hash, now=now)
@@ -35,7 +40,11 @@ def answer_once(
             return (status, body), False
     if bytes(row.request_hash) != request_hash:
         raise Conflict("This Idempotency-Key was used for another request.", code="idempotency_key_reused")
-    return (row.status or 500, vault.open_sealed(vault.STORED_ANSWER, row.id, row.answer or b"")), True
+    try:
+        return (row.status or 500, vault.open_sealed(vault.STORED_ANSWER, row.id, row.answer or b"")), True
+    except DecryptionFailed:
+        logger.error("stored answer %s does not decrypt", row.id)
+        raise Conflict("This was done; the first answer cannot be read any more.", code="answer_unreadable") from None
 
 
 def _claim(*, scope: str, key: str, request_hash: bytes, now: datetime) -> tuple[StoredAnswer, bool]:

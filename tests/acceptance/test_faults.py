@@ -93,6 +93,13 @@ def test_flushed_redis_and_killed_workers_lose_nothing(stack: Stack, receive: Ca
     assert len(again) <= len(interrupted) <= 500
     # Every POST that the receiver saw has its attempt row.
     assert len(receiver.requests) <= len(attempts(stack, "killed"))
+    # The statistics equal a recount, also while they are still being rolled up; the command fails when they do not.
+    assert stack.manage("recount").endswith(": 0 hourly counts differ\n")
+    wait_until(lambda: not stack.sql("SELECT 1 FROM deliveries_countdelta"), seconds=15, what="beat rolls up")
+    assert stack.manage("recount").endswith(": 0 hourly counts differ\n")
+    assert stack.sql("SELECT sum(attempts), sum(delivered) FROM deliveries_hourlycount WHERE attempts > 0") == [
+        (len(attempts(stack, "killed")), 1000)
+    ]
 
 
 @pytest.mark.parametrize("harm", ["frozen", "stopped"])

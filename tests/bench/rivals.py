@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import redis
 from django.db import connection
+from django.utils import timezone
 
 from config import plans
 from deliveries.engine.endpoints import EndpointCache, Sendable
@@ -117,7 +118,7 @@ def _jobs(receivers: int) -> list[Job]:
     """One signed request for each endpoint, as the drain makes it."""
     order = Endpoint.objects.order_by("owner_id").values_list("id", flat=True)[:receivers]
     versions = dict.fromkeys(order, 1)
-    ready = EndpointCache(target_rules()).get_many(versions)
+    ready = EndpointCache(target_rules()).get_many(versions, now=timezone.now())
     return [_job(number, ready[endpoint_id].sendable) for number, endpoint_id in enumerate(versions)]
 
 

@@ -191,3 +191,95 @@ def test_without_any_database_a_command_says_where_one_comes_from(tmp_path: Any)
     assert refused.returncode == 1
     assert "DATABASE_URL is unset and the embedded PostgreSQL of this checkout is not running" in refused.stderr
     assert "make run" in refused.stderr
+
+
+class TestLetters:
+    """E-mail and SMS: what is not set up is off, and what is half set up does not start."""
+
+    @pytest.mark.parametrize(
+        ("given", "debug", "url"),
+        [
+            ("", True, "http://127.0.0.1:8123"),
+            ("", False, ""),
+            ("https://w.example/", False, "https://w.example"),
+            ("https://w.example:8443/signet", False, "https://w.example:8443/signet"),
+            ("http://w.example", True, "http://w.example"),
+        ],
+    )
+    def test_public_url(self, given: str, debug: bool, url: str) -> None:
+        assert environment.public_url(Env({"PUBLIC_URL": given}), debug=debug, port=8123) == url
+
+    @pytest.mark.parametrize(
+        "given",
+        ["http://w.example", "w.example", "https://", "https://u:p@w.example", "https://w.example?x=1", "https://w:x"],
+    )
+    def test_no_public_url(self, given: str) -> None:
+        with pytest.raises(ImproperlyConfigured, match=r"^PUBLIC_URL must be an address"):
+            environment.public_url(Env({"PUBLIC_URL": given}), debug=False, port=8000)
+
+    @pytest.mark.parametrize(
+        ("url", "expected"),
+        [
+            ("smtp://m.example", {"EMAIL_HOST": "m.example", "EMAIL_PORT": None}),
+            (
+                "smtp+tls://u:p%40@m.example:587",
+                {"EMAIL_HOST_PASSWORD": "p@", "EMAIL_USE_TLS": True, "EMAIL_PORT": 587},
+            ),
+            ("smtps://m.example", {"EMAIL_USE_TLS": True}),
+            ("smtp+ssl://m.example", {"EMAIL_USE_SSL": True}),
+            ("filemail:///var/mail/out", {"EMAIL_FILE_PATH": "/var/mail/out"}),
+        ],
+    )
+    def test_email(self, url: str, expected: dict[str, Any]) -> None:
+        config = environment.email(Env({"EMAIL_URL": url}), debug=False)
+        assert expected.items() <= config.items()
+
+    def test_no_email(self) -> None:
+        assert environment.email(Env({}), debug=False) == {}
+        assert environment.email(Env({}), debug=True)["EMAIL_BACKEND"].endswith("console.EmailBackend")
+
+    @pytest.mark.parametrize("url", ["m.example", "smtp://", "imap://m.example", "dummymail://", "smtp://m.example:x"])
+    def test_a_bad_email_url(self, url: str) -> None:
+        with pytest.raises(ImproperlyConfigured, match=r"^EMAIL_URL must start with one of"):
+            environment.email(Env({"EMAIL_URL": url}), debug=False)
+
+    @pytest.mark.parametrize("text", ["", "no address", "a@", "@b", "A <a@b>\nBcc: c@d"])
+    def test_a_sender_is_needed_where_there_is_email(self, text: str) -> None:
+        with pytest.raises(ImproperlyConfigured, match=r"^DEFAULT_FROM_EMAIL must be the sender"):
+            environment.from_email(Env({"DEFAULT_FROM_EMAIL": text}), debug=False, has_email=True)
+
+    def test_a_sender(self) -> None:
+        assert environment.from_email(Env({}), debug=False, has_email=False) == ""
+        given = Env({"DEFAULT_FROM_EMAIL": "Bank <a@bank.example>"})
+        assert environment.from_email(given, debug=False, has_email=True) == "Bank <a@bank.example>"
+
+    @pytest.mark.parametrize(
+        ("variables", "debug", "name"),
+        [
+            ({}, True, "console"),
+            ({}, False, "none"),
+            ({"SMS_BACKEND": "http", "SMS_GATEWAY_URL": "https://g.example"}, False, "http"),
+            ({"SMS_BACKEND": "bank.sms.Backend"}, False, "bank.sms.Backend"),
+        ],
+    )
+    def test_sms(self, variables: dict[str, str], debug: bool, name: str) -> None:
+        assert environment.sms_backend(Env(variables), debug=debug) == name
+
+    @pytest.mark.parametrize(
+        ("variables", "sentence"),
+        [
+            ({"SMS_BACKEND": "pigeon"}, "SMS_BACKEND must be none, console, http, twilio or the dotted path"),
+            ({"SMS_BACKEND": "a..b"}, "SMS_BACKEND must be"),
+            ({"SMS_BACKEND": "http"}, "SMS_BACKEND=http needs SMS_GATEWAY_URL."),
+            ({"SMS_BACKEND": "twilio", "TWILIO_ACCOUNT_SID": "AC1"}, "SMS_BACKEND=twilio needs TWILIO_AUTH_TOKEN."),
+        ],
+    )
+    def test_bad_sms(self, variables: dict[str, str], sentence: str) -> None:
+        with pytest.raises(ImproperlyConfigured) as refusal:
+            environment.sms_backend(Env(variables), debug=False)
+        assert str(refusal.value).startswith(sentence)
+
+    def test_a_gateways_address(self) -> None:
+        assert environment.gateway_url(Env({"X": "http://10.0.0.7:8080/send"}), "X") == "http://10.0.0.7:8080/send"
+        with pytest.raises(ImproperlyConfigured, match=r"^X must be an address"):
+            environment.gateway_url(Env({"X": "ftp://g.example"}), "X")

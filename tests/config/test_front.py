@@ -21,7 +21,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from config import front
+from config import front, plans
 from subscriptions.models import EventType, Merchant
 from subscriptions.services import keys
 
@@ -81,9 +81,8 @@ def make_web(db: None) -> Any:
     def make(*, app: str = "config.front:application", **environment: str) -> Iterator[Web]:
         with closing(socket.create_server(("127.0.0.1", 0))) as free:
             port = free.getsockname()[1]
-        command = (sys.executable, "-m", "granian", "--interface", "rsgi", "--http", "1", "--host", "127.0.0.1")
         process = subprocess.Popen(
-            (*command, "--port", str(port), "--log-level", "warning", app),
+            (sys.executable, *plans.SERVER, "--host", "127.0.0.1", "--port", str(port), "--log-level", "warning", app),
             cwd=ROOT,
             env={
                 **os.environ,
@@ -206,6 +205,13 @@ def test_an_odd_path_is_answered_with_a_problem(path: str, web: Web) -> None:
     status, headers, body = web.request("GET", path)
     assert status in (400, 404, 405)
     assert (headers["Content-Type"], json.loads(body)["status"]) == ("application/problem+json", status)
+
+
+def test_who_asks_for_a_websocket_is_answered_as_everybody_else(web: Web) -> None:
+    handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
+    sock = web.send(f"GET /api/v2/nothing HTTP/1.1\r\n{handshake}\r\nSec-WebSocket-Version: 13")
+    status, headers, body = answer_of(sock)
+    assert (status, headers["content-type"], body["code"]) == (404, "application/problem+json", "not_found")
 
 
 def test_head_has_no_body_and_a_get_may_have_one(web: Web) -> None:

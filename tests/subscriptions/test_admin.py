@@ -154,10 +154,10 @@ def make_more(alice: Person) -> Callable[[], None]:
 
 class TestMerchants:
     def test_a_merchant_is_made_changed_and_deleted_by_the_services(self, admin_client: Client, alice: Person) -> None:
-        posted = {"name": "Bob", "reference": "", "kind": "merchant", "parent": "alice"}
+        posted = {"name": "Bob", "reference": "", "kind": "merchant", "mode": "test", "parent": "alice"}
         admin_client.post(listing(Merchant, "add"), posted)
         bob = Merchant.objects.get(name="Bob")
-        assert (bob.reference, bob.parent) == (None, alice.merchant)
+        assert (bob.reference, bob.parent, bob.mode) == (None, alice.merchant, "test")
         admin_client.post(page(bob), posted | {"name": "Robert", "parent": alice.merchant.public_id})
         admin_client.post(page(bob, "delete"), {"post": "yes"})
         bob.refresh_from_db()
@@ -168,7 +168,7 @@ class TestMerchants:
     def test_refusals_stand_in_the_form(self, admin_client: Client, alice: Person, bob: Person) -> None:
         alice.merchant.parent = bob.merchant
         alice.merchant.save()
-        posted = {"name": "Bob", "reference": "alice", "kind": "merchant", "parent": ""}
+        posted = {"name": "Bob", "reference": "alice", "kind": "merchant", "mode": "live", "parent": ""}
         told = errors(admin_client.post(page(bob.merchant), posted))
         assert told == {"__all__": ["Another merchant has this reference."]}
         told = errors(admin_client.post(page(bob.merchant), posted | {"reference": "bob", "parent": "alice"}))
@@ -278,6 +278,13 @@ class TestEventTypes:
         assert sorted(told) == ["name", "schema"]
         told = errors(admin_client.post(listing(EventType, "add"), {"name": "invoice.paid"}))
         assert told == {"__all__": ["There is a type of this name."]}
+        posted = {"name": "a", "schema": '{"required": ["id"]}', "strict": "on", "example": "{}"}
+        told = errors(admin_client.post(listing(EventType, "add"), posted))
+        assert told == {"example": ["id: The schema asks for this member."]}
+        told = errors(admin_client.post(listing(EventType, "add"), posted | {"schema": ""}))
+        assert told == {"strict": ["A type can be strict only with a schema."]}
+        admin_client.post(listing(EventType, "add"), posted | {"example": ""})
+        assert EventType.objects.get(name="a").strict
 
     def test_one_that_an_endpoint_names_is_not_deleted(
         self, admin_client: Client, alice: Person, types: list[str]

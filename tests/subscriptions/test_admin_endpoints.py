@@ -8,8 +8,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from subscriptions.models import AuditEntry, Endpoint, SigningSecret
-from subscriptions.services import vault
-from tests.subscriptions.conftest import URL, Person
+from subscriptions.services import profiles, vault
+from tests.subscriptions.conftest import NOW, URL, Person
 from tests.subscriptions.test_admin import PASSWORD, SECRET, audited, errors, fields, listing, make_endpoint, page
 
 ADD = {"owner": "alice", "url": URL, "profile": "default", "auth_type": "none", "max_in_flight": "50"}
@@ -75,6 +75,15 @@ def test_the_services_refusals_stand_beside_their_fields(admin_client: Client, a
 )
 def test_what_cannot_be_read_is_told(field: str, text: str, admin_client: Client, alice: Person) -> None:
     assert list(errors(admin_client.post(listing(Endpoint, "add"), ADD | {field: text}))) == [field]
+
+
+def test_the_providers_own_profiles_are_on_offer(admin_client: Client, alice: Person) -> None:
+    profiles.create(data={"name": "acme", "definition": {"key_form": "none"}}, now=NOW, actor="system")
+    admin_client.post(listing(Endpoint, "add"), ADD | {"profile": "acme"})
+    made = Endpoint.objects.get()
+    assert made.profile == "acme"
+    assert '<option value="acme" selected>acme</option>' in admin_client.get(page(made)).content.decode()
+    assert list(errors(admin_client.post(page(made), fields(made, profile="nobody")))) == ["profile"]
 
 
 def test_only_what_was_changed_is_written(admin_client: Client, alice: Person) -> None:
@@ -171,8 +180,8 @@ def test_a_page_takes_a_fixed_number_of_queries(admin_client: Client, alice: Per
     endpoint = make_endpoint(alice, secret=SECRET)
     with CaptureQueriesContext(connection) as captured:
         admin_client.get(page(endpoint))
-    # The session, the user, the endpoint with its owner, and its secrets.
-    assert len(captured) == 4
+    # The session, the user, the endpoint with its owner, its secrets, and the profiles that it may choose from.
+    assert len(captured) == 5
     assert not [query for query in captured if "auth_ciphertext" in query["sql"] or '"ciphertext"' in query["sql"]]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from subscriptions.models import AuditEntry, Endpoint, SigningSecret
-from subscriptions.services import signing_secrets
+from subscriptions.services import endpoint_rules, signing_secrets
 from tests.subscriptions.conftest import URL, Person, faults, problem
 
 
@@ -122,3 +122,23 @@ def test_all_faults_are_told_at_once(alice: Person) -> None:
         "/a~1b~0c": "unknown_field",
     }
     assert Endpoint.objects.count() == 0
+
+
+def test_a_secret_is_judged_by_the_profile_that_is_there_when_it_is_stored(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = alice.api.put("/config", {"url": URL, "secret": "first"}).json()
+    alice.api.put("/config", {"url": URL, "secret": None})
+    check = endpoint_rules.check
+
+    def check_slowly(*args: Any, **kwargs: Any) -> dict[str, Any]:
+        values = check(*args, **kwargs)
+        monkeypatch.undo()
+        assert alice.api.patch(f"/endpoints/{shown['endpoint_id']}", {"profile": "paysafe"}).status_code == 200
+        return values
+
+    monkeypatch.setattr(endpoint_rules, "check", check_slowly)
+    # No base64, which is what Paysafe's receivers decode.
+    put = alice.api.put("/config", {"url": URL, "secret": "no base64!"})
+    assert faults(put) == {"/secret": "invalid_secret"}
+    assert current_secret(alice) is None

@@ -253,7 +253,9 @@ def test_everything_that_may_be_set(alice: Person) -> None:
         "auth": {"type": "basic", "username": "zoë", "password_set": True},
         "disabled_reason": "paused",
         "primary": False,
+        "rule": None,
         "secret_set": True,
+        "verified_at": None,
         "version": 1,
     }
 

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.db import connection
 from dispatcher.keyring import DecryptionFailed
 from subscriptions.errors import Conflict
 from subscriptions.models import AuditEntry, Endpoint, SigningSecret
+from subscriptions.selectors import sending
 from subscriptions.services import signing_secrets, vault
 from tests.subscriptions.conftest import URL, Person, faults, make_person, problem
 
@@ -83,7 +85,8 @@ def test_without_overlap_the_old_one_ends_now(alice: Person) -> None:
 def test_a_clock_that_is_behind_ends_nothing_before_it_began(alice: Person) -> None:
     make(alice)
     began = SigningSecret.objects.get().created_at
-    assert rotate(alice, began - DAY, overlap=timedelta(0)).previous_expires_at == began
+    rotated = rotate(alice, began - DAY, overlap=timedelta(0))
+    assert rotated.previous_expires_at == rotated.row.created_at == began + timedelta.resolution
 
 
 def test_at_most_ten_are_live(alice: Person) -> None:
@@ -96,7 +99,7 @@ def test_at_most_ten_are_live(alice: Person) -> None:
     assert refusal.value.code == "too_many_secrets"
     assert SigningSecret.objects.count() == 10
     rotate(alice, later, overlap=timedelta(0))
-    rotate(alice, later + DAY)
+    rotate(alice, later + 2 * DAY)
     assert SigningSecret.objects.count() == 2
 
 
@@ -156,3 +159,97 @@ def test_racing_rotations_lose_nothing(rung: list[list[str]]) -> None:
     assert {text for text, _ in kept} == {"first", *(text for status, text in answers if status == 200)}
     assert [ends for _, ends in kept].count(None) == 1
     assert Endpoint.objects.get().version == 10
+
+
+def live(now: datetime) -> list[str]:
+    """The texts that a sender signs with at that time, in its order."""
+    [settings] = sending.endpoints_to_send([Endpoint.objects.get().id])
+    return [secret.open() for secret in settings.secrets if secret.expires_at is None or now < secret.expires_at]
+
+
+def fill(person: Person) -> datetime:
+    """Ten live secrets; answers when the newest was made."""
+    make(person, "s0")
+    for number in range(1, 10):
+        rotate(person, SigningSecret.objects.get(expires_at=None).created_at, text=f"s{number}")
+    return SigningSecret.objects.get(expires_at=None).created_at
+
+
+def test_at_ten_the_current_one_can_still_be_replaced_at_once(alice: Person) -> None:
+    now = fill(alice) + timedelta(seconds=1)
+    assert live(now) == [f"s{number}" for number in range(9, -1, -1)]
+    assert rotate(alice, now, overlap=timedelta(0), text="new").previous_expires_at == now
+    assert live(now) == ["new", *[f"s{number}" for number in range(8, -1, -1)]]
+    with pytest.raises(Conflict):
+        rotate(alice, now, overlap=timedelta.resolution)
+    assert len(live(now)) == 10
+    # One that asked a moment before, and got the endpoint's lock after.
+    rotate(alice, now - timedelta(milliseconds=1), overlap=timedelta(0), text="newer")
+    assert live(now + timedelta.resolution) == ["newer", *[f"s{number}" for number in range(8, -1, -1)]]
+
+
+def test_the_one_before_is_the_one_that_was_current_last_whatever_the_hosts_clocks_say(alice: Person) -> None:
+    make(alice, "first")
+    began = SigningSecret.objects.get().created_at
+    rotate(alice, began + DAY, text="from a host that is ahead", overlap=3 * DAY)
+    rotate(alice, began + DAY / 2, text="second", overlap=3 * DAY)
+    rotate(alice, began + DAY / 2, text="third", overlap=3 * DAY)
+    assert live(began + DAY) == ["third", "second", "from a host that is ahead", "first"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("overlaps", "refused"), [((0, 0), 0), ((86_400, 86_400), 2), ((0, 86_400), 1)], ids=["none", "both", "one"]
+)
+def test_two_rotations_that_race_at_ten_secrets(
+    overlaps: tuple[int, int], refused: int, rung: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes first to the lock: without overlap there is room, with it there is none, and ten stay live."""
+    alice = make_person("Alice")
+    now = fill(alice) + timedelta(seconds=1)
+    start = Barrier(2)
+
+    def turn(number: int) -> str:
+        try:
+            start.wait(10)
+            # The second asked a moment before the first.
+            at = now - number * timedelta(milliseconds=1)
+            return rotate(alice, at, text=f"new {number}", overlap=timedelta(seconds=overlaps[number])).text
+        except Conflict as conflict:
+            return conflict.code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(turn, range(2)))
+    assert answers.count("too_many_secrets") == refused
+    kept = dict(stored())
+    made = {answer for answer in answers if answer != "too_many_secrets"}
+    assert {f"s{number}" for number in range(9)} | made <= set(kept)
+    signing = live(now + timedelta(seconds=1))
+    assert len(signing) == 10
+    assert [text for text, ends in kept.items() if ends is None] == signing[:1]
+    assert signing[0] in (made or {"s9"})
+    assert Endpoint.objects.get().version == 10 + len(made)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_racing_rotations_without_overlap_hand_over_without_a_gap(rung: list[list[str]]) -> None:
+    """Whatever moment a sender signs at, exactly one of those that raced signs."""
+    alice = make_person("Alice")
+    make(alice)
+    now = SigningSecret.objects.get().created_at + DAY
+
+    def turn(number: int) -> signing_secrets.Rotated:
+        try:
+            at = now - number * timedelta(milliseconds=1)
+            return rotate(alice, at, text=f"new {number}", overlap=timedelta(0))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(turn, range(8)))
+    assert [one.previous_expires_at for one in made] == [one.row.created_at for one in made]
+    newest = max(made, key=lambda one: one.row.created_at)
+    assert SigningSecret.objects.get(expires_at=None) == newest.row
+    assert live(now + timedelta(seconds=1)) == [newest.text]

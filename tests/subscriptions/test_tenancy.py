@@ -8,13 +8,15 @@ from django.urls import URLPattern
 
 from subscriptions.api import urls
 from subscriptions.api.base import MerchantView, ProviderView
-from subscriptions.models import ApiKey, AuditEntry, Endpoint, Merchant, SigningSecret
+from subscriptions.models import ApiKey, AuditEntry, Endpoint, Merchant, Rule, SigningSecret
 from subscriptions.services import keys
 from tests.subscriptions.conftest import NOW, URL, Api, Person, problem
 
 BODIES: dict[tuple[str, str], Any] = {
     ("patch", "webhooks/endpoints/<str:endpoint>"): {"description": "mine now"},
+    ("patch", "webhooks/rules/<str:rule>"): {"name": "mine now", "recipients": [{"url": URL}]},
     ("post", "webhooks/endpoints/<str:endpoint>/secret/rotate"): {"secret": "mine now"},
+    ("post", "webhooks/endpoints/<str:endpoint>/verification/confirm"): {"code": "123456"},
 }
 VERBS = ("get", "post", "put", "patch", "delete")
 
@@ -28,12 +30,14 @@ def routes(kind: type) -> Iterator[tuple[str, str]]:
 
 
 def everything() -> list[Any]:
-    models = (Endpoint, SigningSecret, Merchant, AuditEntry)
+    models = (Endpoint, SigningSecret, Merchant, AuditEntry, Rule)
     return [list(model.objects.order_by("pk").values()) for model in models]
 
 
-WITH_ID = [route for route in routes(MerchantView) if "<" in route[1]]
-WITHOUT_ID = [route for route in routes(MerchantView) if "<" not in route[1]]
+CATALOGUE = "webhooks/event-types/<str:name>"
+# The catalogue is the same for all merchants.
+WITH_ID = [route for route in routes(MerchantView) if "<" in route[1] and route[1] != CATALOGUE]
+WITHOUT_ID = [route for route in routes(MerchantView) if "<" not in route[1] or route[1] == CATALOGUE]
 
 
 def test_every_route_is_a_merchants_or_the_providers() -> None:
@@ -42,31 +46,48 @@ def test_every_route_is_a_merchants_or_the_providers() -> None:
         "webhooks/endpoints/<str:endpoint>",
         "webhooks/endpoints/<str:endpoint>/secret",
         "webhooks/endpoints/<str:endpoint>/secret/rotate",
+        "webhooks/endpoints/<str:endpoint>/verification",
+        "webhooks/endpoints/<str:endpoint>/verification/confirm",
+        "webhooks/rules/<str:rule>",
     }
+
+
+def make_objects(owner: Person) -> dict[str, str]:
+    """What can stand in a path, by its placeholder: the owner's objects."""
+    endpoint = owner.api.post("/endpoints", {"url": URL}).json()["id"]
+    rule = owner.api.post("/rules", {"recipients": [{"url": URL}]}).json()["id"]
+    return {"<str:endpoint>": endpoint, "<str:rule>": rule}
+
+
+def fill(pattern: str, objects: dict[str, str]) -> str:
+    for placeholder, text in objects.items():
+        pattern = pattern.replace(placeholder, text)
+    return pattern
+
+
+MISSING = {"<str:endpoint>": "ep_00000000000000000000000000", "<str:rule>": "rul_00000000000000000000000000"}
 
 
 @pytest.mark.parametrize(("verb", "pattern"), WITH_ID)
 def test_a_strangers_object_is_not_found_and_untouched(alice: Person, charlie: Person, verb: str, pattern: str) -> None:
-    endpoint = alice.api.post("/endpoints", {"url": URL}).json()["id"]
+    objects = make_objects(alice)
     before = everything()
     caller = Api(charlie.api.key, base="/api/v2/")
-    answer = caller(verb.upper(), pattern.replace("<str:endpoint>", endpoint), BODIES.get((verb, pattern)))
+    answer = caller(verb.upper(), fill(pattern, objects), BODIES.get((verb, pattern)))
     told = problem(answer, 404, "not_found")
     assert everything() == before
-    missing = caller(
-        verb.upper(), pattern.replace("<str:endpoint>", "ep_00000000000000000000000000"), BODIES.get((verb, pattern))
-    )
-    # Word for word what an endpoint that never existed gets.
+    missing = caller(verb.upper(), fill(pattern, MISSING), BODIES.get((verb, pattern)))
+    # Word for word what an object that never existed gets.
     assert problem(missing, 404, "not_found")["detail"] == told["detail"]
 
 
 @pytest.mark.parametrize(("verb", "pattern"), WITHOUT_ID + WITH_ID)
 def test_a_merchant_key_cannot_name_another_merchant(alice: Person, charlie: Person, verb: str, pattern: str) -> None:
-    endpoint = alice.api.post("/endpoints", {"url": URL}).json()["id"]
+    objects = make_objects(alice)
     before = everything()
     caller = Api(charlie.api.key, base="/api/v2/")
     for named in (alice.merchant.public_id, "alice", "nobody"):
-        path = pattern.replace("<str:endpoint>", endpoint)
+        path = fill(pattern, objects)
         problem(caller(verb.upper(), f"{path}?merchant={named}", {"url": URL}), 404, "not_found")
     assert everything() == before
 
