@@ -4,6 +4,7 @@ import base64
 import binascii
 import os
 from collections.abc import Mapping
+from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -38,9 +39,15 @@ MAKE_ENCRYPTION_KEY = (
 )
 
 CONNECTION_AGE_S = 600
+NEVER = 2**31
+# Executions of one statement; psycopg takes no word for it but None, which forbids preparing altogether.
 CONNECT_TIMEOUT_S = 5
 WEB_LIMITS = "-c lock_timeout=2s -c statement_timeout=15s -c idle_in_transaction_session_timeout=10s"
 # A request that waits longer than this has lost its caller; it must not keep its row locks or its thread.
+
+SMTP_SCHEMES = ("smtp", "smtps", "smtp+tls", "smtp+ssl")
+MAIL_SCHEMES = (*SMTP_SCHEMES, "consolemail", "filemail", "memorymail")
+SMS_BACKENDS = ("none", "console", "http", "twilio")
 
 ABSENT_DATABASE = {"ENGINE": "config.embedded.absent", "NAME": "absent"}
 ABSENT_REDIS_URL = "redis://127.0.0.1:6379/0"
@@ -175,7 +182,9 @@ def database(env: Env) -> dict[str, Any]:
     options.setdefault("connect_timeout", CONNECT_TIMEOUT_S)
     if env.text("SIGNET_ROLE") == "web":
         options["options"] = f"{options.get('options', '')} {WEB_LIMITS}".strip()
-    return config | {"CONN_MAX_AGE": CONNECTION_AGE_S, "CONN_HEALTH_CHECKS": True}
+    # Nothing is prepared of its own accord; what asks for it is in subscriptions.kept_plans.
+    options.setdefault("prepare_threshold", NEVER)
+    return config | {"ENGINE": "config.postgres", "CONN_MAX_AGE": CONNECTION_AGE_S, "CONN_HEALTH_CHECKS": True}
 
 
 def _parse_database_url(url: str) -> dict[str, Any]:
@@ -235,3 +244,87 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         raise ImproperlyConfigured(
             f"ALLOWED_TARGET_NETWORKS must be networks such as 10.1.0.0/16 with commas between, not {text!r}."
         ) from None
+
+
+def public_url(env: Env, *, debug: bool, port: int) -> str:
+    """This installation's address as people see it, without a slash at its end; empty when it is not known."""
+    url = env.text("PUBLIC_URL").rstrip("/")
+    if not url:
+        return f"http://127.0.0.1:{port}" if debug else ""
+    if not _is_web_address(url, schemes=("https", "http") if debug else ("https",)):
+        raise ImproperlyConfigured("PUBLIC_URL must be an address such as https://webhooks.example, without a query.")
+    return url
+
+
+def _is_web_address(url: str, *, schemes: tuple[str, ...]) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    is_plain = url.isascii() and url.isprintable() and " " not in url and not parts.query and not parts.fragment
+    return is_plain and parts.scheme in schemes and bool(parts.hostname) and "@" not in parts.netloc
+
+
+def email(env: Env, *, debug: bool) -> dict[str, Any]:
+    """Django's e-mail settings from EMAIL_URL; none at all where e-mail is not set up."""
+    url = env.text("EMAIL_URL", default="consolemail://" if debug else "")
+    if not url:
+        return {}
+    scheme = url.partition(":")[0]
+    try:
+        config = dict(environ.Env.email_url_config(url)) if scheme in MAIL_SCHEMES else {}
+    except ValueError:
+        config = {}
+    if not config or (scheme in SMTP_SCHEMES and not config["EMAIL_HOST"]):
+        raise ImproperlyConfigured(
+            f"EMAIL_URL must start with one of {', '.join(f'{known}://' for known in MAIL_SCHEMES)}, "
+            "e.g. smtp+tls://user:password@mail.example:587."
+        )
+    # django-environ would drop the slash that makes the path absolute.
+    return config | {"EMAIL_FILE_PATH": urlsplit(url).path}
+
+
+def from_email(env: Env, *, debug: bool, has_email: bool) -> str:
+    """The sender of every e-mail."""
+    text = env.text("DEFAULT_FROM_EMAIL", default="Signet <signet@localhost>" if debug else "")
+    if (text or has_email) and not _is_sender(text):
+        raise ImproperlyConfigured(
+            "DEFAULT_FROM_EMAIL must be the sender of this installation's e-mails, e.g. "
+            "Example Bank <events@bank.example>."
+        )
+    return text
+
+
+def _is_sender(text: str) -> bool:
+    _, address = parseaddr(text)
+    local, at, domain = address.rpartition("@")
+    return bool(local and at and domain) and text.isprintable()
+
+
+def sms_backend(env: Env, *, debug: bool) -> str:
+    """The name of the way SMS go out, or the dotted path of a class that the provider brings."""
+    name = env.text("SMS_BACKEND", default="console" if debug else "none")
+    is_path = "." in name and all(part.isidentifier() for part in name.split("."))
+    if name not in SMS_BACKENDS and not is_path:
+        raise ImproperlyConfigured(
+            f"SMS_BACKEND must be {', '.join(SMS_BACKENDS)} or the dotted path of a class, not {name!r}."
+        )
+    for needed in _NEEDED_FOR_SMS.get(name, ()):
+        if not env.text(needed):
+            raise ImproperlyConfigured(f"SMS_BACKEND={name} needs {needed}.")
+    return name
+
+
+_NEEDED_FOR_SMS = {
+    "http": ("SMS_GATEWAY_URL",),
+    "twilio": ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "SMS_FROM"),
+}
+
+
+def gateway_url(env: Env, name: str, *, default: str = "") -> str:
+    """Where an SMS gateway answers. Plain http is allowed: it may stand beside this installation."""
+    url = env.text(name, default=default).rstrip("/")
+    if url and not _is_web_address(url, schemes=("https", "http")):
+        raise ImproperlyConfigured(f"{name} must be an address such as https://sms.example/send, not {url!r}.")
+    return url

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -14,10 +15,12 @@ from deliveries.models import IdempotencyKey
 from deliveries.services import payload_schemas
 from deliveries.services.new_event import Accepted, NewEvent
 from deliveries.services.publish_checks import check_events
-from deliveries.services.publish_sql import FIND_KEYS, INSERT_EVENTS
+from deliveries.services.publish_sql import FIND_KEYS, INSERT_EVENTS, PUBLISH_ONE
 from dispatcher.ids import InvalidId, Prefix, new_id, parse, show
 from dispatcher.window import INITIAL_SIZE
+from subscriptions import kept_plans
 from subscriptions.errors import Conflict, FieldError, Invalid
+from subscriptions.killpoints import reached
 from subscriptions.services.shapes import MOST_FAULTS
 
 IDEMPOTENCY_LIFE = timedelta(hours=24)
@@ -213,6 +216,7 @@ def _reused(position: int) -> Conflict:
 
 def _store(drafts: list[_Draft], *, now: datetime) -> list[Accepted]:
     rows = _insert(drafts, now=now)
+    reached("publish.written")
     _refuse_unknown(drafts, rows)
     if needed := [draft for draft, row in zip(drafts, rows, strict=True) if row.needs_check]:
         raise _CheckNeeded(needed)
@@ -232,6 +236,26 @@ def _store(drafts: list[_Draft], *, now: datetime) -> list[Accepted]:
 
 
 def _insert(drafts: list[_Draft], *, now: datetime) -> list[_Row]:
+    return [_insert_one(drafts[0], now=now)] if len(drafts) == 1 else _insert_batch(drafts, now=now)
+
+
+def _insert_one(draft: _Draft, *, now: datetime) -> _Row:
+    """As a batch of one, without the planning, which takes three times as long as all the rest."""
+    event, keys = draft.event, draft.keys
+    row = kept_plans.fetch_one(
+        PUBLISH_ONE,
+        (
+            *(now, INITIAL_SIZE, draft.id, event.id, _merchant_id(event.merchant), event.merchant, event.account),
+            *(event.type, _patterns(event.type), event.payload, event.occurred_at or now),
+            draft.checked_tag or payload_schemas.checked_tag(event.type, event.payload),
+            *(draft.is_known, [new_id() for _ in keys], [key.scope for key in keys], [key.key for key in keys]),
+            *([key.digest for key in keys], [key.expires_at for key in keys]),
+        ),
+    )
+    return _Row(*cast("tuple[Any, ...]", row))
+
+
+def _insert_batch(drafts: list[_Draft], *, now: datetime) -> list[_Row]:
     keys = [(draft.id, key) for draft in drafts for key in draft.keys]
     with connection.cursor() as cursor:
         cursor.execute(

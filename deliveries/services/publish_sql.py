@@ -125,6 +125,14 @@ LEFT JOIN (
 ORDER BY j.position
 """
 
+PUBLISH_ONE = """
+SELECT * FROM signet_publish_one(
+    %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s::uuid[], %s::text[], %s::text[], %s::bytea[],
+    %s::timestamptz[]
+)
+"""
+# The same for one event, as a function in the database whose plans are kept: migration 0006.
+
 FIND_KEYS = """
 SELECT k.scope, k.key, k.event_id, k.request_hash, k.expires_at, e.external_id,
     (SELECT count(*) FROM deliveries_delivery d WHERE d.event_id = k.event_id)

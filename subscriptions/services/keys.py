@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Q
 
+from subscriptions import kept_plans
 from subscriptions.errors import NotFound
 from subscriptions.models import ApiKey, Merchant
 from subscriptions.services import audit
@@ -101,9 +102,7 @@ def authenticate(text: str, *, now: datetime) -> ApiKey | None:
 def _find(prefix: str) -> ApiKey | None:
     """What `select_related("merchant")` would give. Every request comes by here, and compiling that query each time
     cost 0.36 of the 1.25 ms of CPU that publishing one event took."""
-    with connection.cursor() as cursor:
-        cursor.execute(_FIND, [prefix])
-        row = cursor.fetchone()
+    row = kept_plans.fetch_one(_FIND, [prefix])
     if row is None:
         return None
     key = ApiKey.from_db(connection.alias, _KEY_NAMES, row[: len(_KEY_NAMES)])

@@ -166,8 +166,9 @@ def test_only_web_connections_carry_the_short_limits() -> None:
     def options(**variables: str) -> Any:
         return environment.database(Env({"DATABASE_URL": url, **variables}))["OPTIONS"]
 
-    assert options(SIGNET_ROLE="web") == {"connect_timeout": 5, "options": environment.WEB_LIMITS}
-    assert options() == {"connect_timeout": 5}
+    always = {"connect_timeout": 5, "prepare_threshold": environment.NEVER}
+    assert options(SIGNET_ROLE="web") == always | {"options": environment.WEB_LIMITS}
+    assert options() == always
 
 
 def test_a_socket_directory_becomes_the_host() -> None:
