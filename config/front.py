@@ -4,7 +4,8 @@ Django's views block, and there are few threads. A body that comes byte by byte 
 sender likes; here it holds a coroutine, for a bounded time. What comes faster than the threads can work is told to
 come again, while it still costs nothing.
 
-`granian --interface rsgi config.front:application`. Source: the RSGI specification 1.5; PEP 3333 for what is behind.
+`granian --interface rsgi --no-ws config.front:application`.
+Source: the RSGI specification 1.5; PEP 3333 for what is behind.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from django.conf import settings
 
 from config.api.problems import CONTENT_TYPE
 from config.api.request_id import HEADER as REQUEST_ID
+from config.security_headers import complete
 from config.wsgi import application as django_application
 from dispatcher.ids import new_id
 
@@ -202,13 +204,14 @@ def _problem(scope: Scope, refusal: Refusal) -> Answer:
         "code": refusal.code,
         "request_id": request_id,
     }
-    headers = [("content-type", CONTENT_TYPE), (REQUEST_ID.lower(), request_id)]
+    headers = {"Content-Type": CONTENT_TYPE, REQUEST_ID: request_id}
     if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers.append(("retry-after", str(RETRY_AFTER_S)))
+        headers["Retry-After"] = str(RETRY_AFTER_S)
     else:
         # What is left of the body is not worth reading.
-        headers.append(("connection", "close"))
-    return refusal.status, headers, json.dumps(members).encode()
+        headers["Connection"] = "close"
+    complete(headers, content_type=CONTENT_TYPE)
+    return refusal.status, [(name.lower(), value) for name, value in headers.items()], json.dumps(members).encode()
 
 
 def _threads(variables: Mapping[str, str]) -> int:

@@ -29,6 +29,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.security_headers.SecurityHeadersMiddleware",
     "config.api.request_id.RequestIdMiddleware",
     # Before anything that judges the Host header or redirects: probes come by address and by plain HTTP.
     "config.health.HealthMiddleware",
@@ -39,6 +40,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "config.login_throttle.LoginThrottleMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -71,7 +73,9 @@ STATIC_URL = "static/"
 # Served straight from the apps' folders: there is no build step and nothing to collect before a start.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_ALLOW_ALL_ORIGINS = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DEFAULT_EXCEPTION_REPORTER = "config.error_reports.Reporter"
 LOGGING = logging_config(env.choice("LOG_LEVEL", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")))
 
 # --- Security -------------------------------------------------------------------------------------------------------
@@ -83,8 +87,13 @@ SECURE_SSL_REDIRECT = BEHIND_TLS_PROXY
 SECURE_HSTS_SECONDS = 0 if DEBUG else env.whole("HSTS_SECONDS", default=31_536_000, least=0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_REFERRER_POLICY = "same-origin"
+SESSION_ENGINE = "config.sessions"
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
+# Scripts take the CSRF token from the form. Browsers hold names with this prefix to https, this host and every path.
+CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_NAME = "sessionid" if DEBUG else "__Host-sessionid"
+CSRF_COOKIE_NAME = "csrftoken" if DEBUG else "__Host-csrftoken"
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "config.api.problems.csrf_failure"
 CSRF_TRUSTED_ORIGINS = environment.trusted_origins(env)
@@ -111,8 +120,34 @@ BATCH_MAX_BYTES = env.whole("BATCH_MAX_BYTES", default=8 * 1024 * 1024)
 # Django refuses larger bodies before a view sees them, so it must let a batch, or one event with its envelope, pass.
 DATA_UPLOAD_MAX_MEMORY_SIZE = max(BATCH_MAX_BYTES, PAYLOAD_MAX_BYTES) + 64 * 1024
 RETENTION_DAYS = env.whole("RETENTION_DAYS", default=90, most=3650)
+# An endpoint that takes nothing for so long is switched off; 0: never.
+DISABLE_AFTER_DAYS = env.whole("DISABLE_AFTER_DAYS", default=5, least=0, most=365)
 # Requests that one drain keeps in flight; each is a socket, and the drain takes no more than the process may open.
 DRAIN_CAPACITY = env.whole("DRAIN_CAPACITY", default=2000, most=100_000)
+
+# --- E-mail and SMS -------------------------------------------------------------------------------------------------
+
+PUBLIC_URL = environment.public_url(env, debug=DEBUG, port=PORT)
+_EMAIL = environment.email(env, debug=DEBUG)
+HAS_EMAIL = bool(_EMAIL)
+EMAIL_BACKEND = _EMAIL.get("EMAIL_BACKEND", "django.core.mail.backends.dummy.EmailBackend")
+EMAIL_FILE_PATH = _EMAIL.get("EMAIL_FILE_PATH")
+EMAIL_HOST = _EMAIL.get("EMAIL_HOST") or "localhost"
+EMAIL_PORT = _EMAIL.get("EMAIL_PORT") or (465 if _EMAIL.get("EMAIL_USE_SSL") else 25)
+EMAIL_HOST_USER = _EMAIL.get("EMAIL_HOST_USER") or ""
+EMAIL_HOST_PASSWORD = _EMAIL.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS = bool(_EMAIL.get("EMAIL_USE_TLS"))
+EMAIL_USE_SSL = bool(_EMAIL.get("EMAIL_USE_SSL"))
+EMAIL_TIMEOUT = DELIVERY_TIMEOUT
+DEFAULT_FROM_EMAIL = environment.from_email(env, debug=DEBUG, has_email=HAS_EMAIL)
+SMS_BACKEND = environment.sms_backend(env, debug=DEBUG)
+SMS_FROM = env.text("SMS_FROM")
+SMS_MAX_SEGMENTS = env.whole("SMS_MAX_SEGMENTS", default=3, most=10)
+SMS_GATEWAY_URL = environment.gateway_url(env, "SMS_GATEWAY_URL")
+SMS_GATEWAY_TOKEN = env.text("SMS_GATEWAY_TOKEN")
+TWILIO_ACCOUNT_SID = env.text("TWILIO_ACCOUNT_SID")
+TWILIO_AUTH_TOKEN = env.text("TWILIO_AUTH_TOKEN")
+TWILIO_API_URL = environment.gateway_url(env, "TWILIO_API_URL", default="https://api.twilio.com")
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 
@@ -137,6 +172,8 @@ CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BEAT_SCHEDULE = {
     "drain": {"task": "deliveries.drain", "schedule": 1.0, "options": {"queue": "drain", "expires": 5}},
     "replays": {"task": "deliveries.replays", "schedule": 1.0, "options": {"expires": 2}},
+    # Rarer is cheaper, for what came in between is added to each hourly count at once; readers see no difference.
+    "roll_up": {"task": "deliveries.roll_up", "schedule": 5.0, "options": {"expires": 10}},
     "sweep": {"task": "deliveries.sweep", "schedule": 5.0, "options": {"expires": 10}},
 }
 

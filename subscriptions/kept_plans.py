@@ -4,6 +4,7 @@ Only for statements whose one plan is right for all parameters, such as a look a
 function: Postgres plans a prepared statement a few times for its parameters, then once and for all.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -24,7 +25,10 @@ def fetch_one(sql: str, params: Sequence[Any]) -> tuple[Any, ...] | None:
     # As `connection.cursor()` does it.
     connection.close_if_health_check_failed()
     connection.ensure_connection()
-    wrapped = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    with wrapped(_Prepared(connection.connection)) as cursor:  # type: ignore[arg-type] # wraps any DB-API cursor
+    with connection.make_cursor(_Prepared(connection.connection)) as cursor:  # type: ignore[arg-type] # any DB-API cursor
+        began = time.monotonic()
         cursor.execute(sql, params)
+        if connection.queries_logged:
+            # Django's own debugging cursor asks for what only its other cursors know.
+            connection.queries_log.append({"sql": sql, "time": f"{time.monotonic() - began:.3f}"})
         return cast("tuple[Any, ...] | None", cursor.fetchone())

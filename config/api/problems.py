@@ -16,7 +16,7 @@ from subscriptions import errors
 from subscriptions.errors import FieldError, Invalid, Refusal
 
 CONTENT_TYPE = "application/problem+json"
-API_PATHS = ("/api/", "/.well-known/")
+API_PATHS = ("/api/", "/paisr/", "/.well-known/")
 RETRY_AFTER_S = 5
 # A restarted Postgres answers again within seconds.
 
@@ -26,6 +26,7 @@ STATUS_OF_REFUSAL: Mapping[type[Refusal], int] = {
     errors.Conflict: 409,
     errors.Stale: 412,
     errors.TooLarge: 413,
+    errors.TooMany: 429,
     errors.Invalid: 422,
 }
 CODE_OF_STATUS = {
@@ -75,6 +76,8 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
         case Refusal():
             status = next(status for kind, status in STATUS_OF_REFUSAL.items() if isinstance(exc, kind))
             made = problem(request, status=status, code=exc.code, detail=exc.detail)
+            if isinstance(exc, errors.TooMany):
+                headers["Retry-After"] = str(exc.retry_after_s)
         case APIException():
             made, headers = _of_framework(request, exc)
         case Http404():
@@ -115,14 +118,14 @@ class ProblemMiddleware:
         response = self.get_response(request)
         if response.status_code < 400 or response.headers.get("Content-Type", "").startswith(CONTENT_TYPE):
             return response
-        if _is_api(request) or (request.resolver_match is None and not _wants_html(request)):
+        if _is_api(request) or (request.resolver_match is None and not wants_html(request)):
             return _answer(request, status=response.status_code, instead_of=response)
         return response
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     """Django's CSRF_FAILURE_VIEW."""
-    if not _is_api(request) and _wants_html(request):
+    if not _is_api(request) and wants_html(request):
         return html_csrf_failure(request, reason=reason)
     return _answer(request, status=403, code="csrf_failed", detail="The CSRF check failed.")
 
@@ -142,5 +145,5 @@ def _is_api(request: HttpRequest) -> bool:
     return request.path.startswith(API_PATHS)
 
 
-def _wants_html(request: HttpRequest) -> bool:
+def wants_html(request: HttpRequest) -> bool:
     return "text/html" in request.headers.get("Accept", "") or "HX-Request" in request.headers

@@ -17,7 +17,7 @@ from subscriptions.services import vault
 PROFILE_COLUMN = 4
 
 SENDING = """
-SELECT e.id, e.version, e.channel, e.target, e.profile, e.headers::text, e.ack::text, e.retry_schedule, e.ordered,
+SELECT e.id, e.version, e.channel, e.target, e.profile, e.headers::text, e.ack::text, e.retry_schedule,
     e.auth_type, e.auth_name, e.auth_ciphertext, e.unreadable_since IS NOT NULL,
     -- The current secret, then those that still overlap, newest first. Not by id: hosts' clocks differ, while a
     -- rotation sees to it that each was created after the one before it.
@@ -64,7 +64,6 @@ class Sending:
     headers: dict[str, str]
     ack: dict[str, Any] | None
     retry_schedule: tuple[int, ...] | None
-    is_ordered: bool
     auth_type: str
     auth_name: str
     auth_ciphertext: bytes | None
@@ -90,7 +89,7 @@ def endpoints_to_send(endpoint_ids: Collection[UUID]) -> list[Sending]:
 
 
 def _sending(row: tuple[Any, ...], formats: Mapping[str, Profile], keys: tuple[SealedProviderKey, ...]) -> Sending:
-    (id_, version, channel, url, profile, headers, ack, schedule, ordered, auth_type, auth_name, auth, *more) = row
+    (id_, version, channel, url, profile, headers, ack, schedule, auth_type, auth_name, auth, *more) = row
     marked, *secrets = more
     found = formats.get(profile)
     return Sending(
@@ -104,7 +103,6 @@ def _sending(row: tuple[Any, ...], formats: Mapping[str, Profile], keys: tuple[S
         headers=json.loads(headers),
         ack=None if ack is None else json.loads(ack),
         retry_schedule=None if schedule is None else tuple(schedule),
-        is_ordered=ordered,
         auth_type=auth_type,
         auth_name=auth_name,
         auth_ciphertext=None if auth is None else bytes(auth),
