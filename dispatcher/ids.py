@@ -36,6 +36,7 @@ class Prefix(StrEnum):
     RULE = "rul"
     PROVIDER_KEY = "pk"
     MESSAGE_TEMPLATE = "tpl"
+    MEMBERSHIP = "mbr"
 
 
 class InvalidId(ValueError):

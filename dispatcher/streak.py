@@ -11,6 +11,9 @@ from dispatcher.breaker import Tally
 
 WARN_AT = 0.5
 # Of the time after which it is disabled.
+NOTICE = 0.25
+# Of that time, which lies between the warning and the end at least: an endpoint that is sent something once a week
+# fails for the second time when its time is long over.
 
 
 class Verdict(StrEnum):
@@ -24,7 +27,7 @@ class Streak:
     """Since when everything has failed; None while the last thing that was heard is a delivery."""
 
     failing_since: datetime | None = None
-    is_warned: bool = False
+    warned_at: datetime | None = None
 
 
 NONE = Streak()
@@ -45,6 +48,7 @@ def judge(streak: Streak, group: Tally, *, limit: timedelta, now: datetime) -> V
     if not group.failed or streak.failing_since is None or not limit:
         return Verdict.NOTHING
     failing_for = now - streak.failing_since
-    if failing_for >= limit:
-        return Verdict.DISABLE
-    return Verdict.WARN if failing_for >= limit * WARN_AT and not streak.is_warned else Verdict.NOTHING
+    if streak.warned_at is None:
+        return Verdict.WARN if failing_for >= limit * WARN_AT else Verdict.NOTHING
+    is_over = failing_for >= limit and now - streak.warned_at >= limit * NOTICE
+    return Verdict.DISABLE if is_over else Verdict.NOTHING

@@ -1,9 +1,15 @@
 """The only way out of the platform over HTTP: one door, two clients behind it."""
 
+import os
+
 from dispatcher.addresses import AddressRules
 from dispatcher.http.door import Client, Finished, Limits, Request
 
 __all__ = ["Client", "Finished", "Limits", "Request", "UnknownClient", "make_client"]
+
+os.environ.pop("SSLKEYLOGFILE", None)
+# Both clients would write the keys of every connection there: whoever has recorded the traffic could read secrets and
+# payloads. Here, because libcurl reads the name once, as it is loaded.
 
 
 class UnknownClient(ValueError):

@@ -231,7 +231,7 @@ class CurlClient:
             return
         self._finish(transfer.key, transfer.outcome(code, text))
         self._running.discard(transfer)
-        if len(self._pool) < POOLED_HANDLES:
+        if len(self._pool) < POOLED_HANDLES and transfer.is_clean(code):
             transfer.end()
             self._pool.append(transfer)
         else:

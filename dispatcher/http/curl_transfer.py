@@ -187,6 +187,12 @@ class Transfer:
         getinfo = self.handle.getinfo
         return bool(getinfo(pycurl.NUM_CONNECTS) == 0 and getinfo(pycurl.REQUEST_SIZE) == 0)
 
+    def is_clean(self, code: int) -> bool:
+        """Whether the handle may carry another request. Not after an answer that broke off: libcurl 8.23 keeps a header
+        line that might have been continued, and takes it for the beginning of the next answer, whoever sends that.
+        """
+        return (code == 0 and self._is_complete) or self.handle.getinfo(pycurl.REQUEST_SIZE) == 0
+
     def _connect(self, *, is_fresh: bool, timeout_ms: int) -> None:
         self._offset = 0
         handle = self.handle
@@ -322,14 +328,20 @@ class Transfer:
 
     def _failure(self, code: int) -> Failure:
         getinfo = self.handle.getinfo
+        is_reused = self._is_reused()
         return Failure(
             code,
             os_error=getinfo(pycurl.OS_ERRNO),
             verify=getinfo(pycurl.SSL_VERIFYRESULT),
-            is_connected=getinfo(pycurl.CONNECT_TIME_T) > 0,
-            is_secured=not self._is_https or getinfo(pycurl.APPCONNECT_TIME_T) > 0,
+            is_connected=is_reused or getinfo(pycurl.CONNECT_TIME_T) > 0,
+            is_secured=is_reused or not self._is_https or getinfo(pycurl.APPCONNECT_TIME_T) > 0,
             is_sent=getinfo(pycurl.POSTTRANSFER_TIME_T) > 0,
         )
+
+    def _is_reused(self) -> bool:
+        """Whether the request went out on a kept-alive connection, which was made and secured long before."""
+        getinfo = self.handle.getinfo
+        return bool(getinfo(pycurl.NUM_CONNECTS) == 0 and getinfo(pycurl.REQUEST_SIZE))
 
     def _peer(self) -> str:
         getinfo = self.handle.getinfo
@@ -343,7 +355,7 @@ class Transfer:
         had no lookup, connect and handshake of its own: these stay None, as do phases that were not reached."""
         getinfo = self.handle.getinfo
         total_ms = (monotonic() - self.started) * 1000
-        if getinfo(pycurl.NUM_CONNECTS) == 0 and getinfo(pycurl.REQUEST_SIZE):
+        if self._is_reused():
             send_ms, wait_ms = self._exchange_phases()
             return Phases(send=send_ms, wait=wait_ms, total=total_ms)
         connected = getinfo(pycurl.CONNECT_TIME_T)

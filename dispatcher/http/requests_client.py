@@ -228,8 +228,9 @@ def _body_error_of(exchange: Exchange, error: BaseException) -> str:
     if isinstance(cause, OSError) and cause.errno in RESETS:
         return Reason.CONNECTION_RESET.value
     # urllib3 has an exception of its own for a body that is shorter than it should be.
-    is_cut = exchange.reader is not None and exchange.reader.is_ended and not isinstance(cause, BadChunk)
-    return (Reason.CONNECTION_CLOSED if is_cut or isinstance(cause, (OSError, BodyCut)) else Reason.PROTOCOL_ERROR).value
+    is_short = exchange.reader is not None and exchange.reader.is_ended and not isinstance(cause, BadChunk)
+    is_cut = is_short or isinstance(cause, (OSError, BodyCut))
+    return (Reason.CONNECTION_CLOSED if is_cut else Reason.PROTOCOL_ERROR).value
 
 
 def _detail(exchange: Exchange, cause: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import os
 import socket
 import ssl
 import threading
@@ -134,6 +135,9 @@ class _Judged:
                 error = failed
                 sock.close()
             else:
+                # From here on the watchdog alone ends it: with two clocks for one deadline it was a matter of chance
+                # whether an answer that came before the body was read still counts.
+                sock.settimeout(None)
                 return sock
         raise error
 
@@ -157,6 +161,9 @@ class _Judged:
 
     def getresponse(self) -> Any:
         exchange = _current()
+        if self.sock is None:
+            # urllib3 connects while it sends, and so also passes over a connection that was reset before it stood.
+            raise OSError(exchange.send_error, os.strerror(exchange.send_error))
         if not exchange.is_expired:
             # Else the deadline ended the sending. A receiver that answered without reading the body has still answered:
             # what had arrived by then can be read, and nothing more.

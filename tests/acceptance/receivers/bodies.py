@@ -61,11 +61,11 @@ ENDLESS = [
     delivered("extensions of chunks for ever", flooding(CHUNKED, b"1;" + b"x" * 500 + b"\r\ny\r\n"), TOO_MUCH),
     delivered("trailers for ever", flooding(CHUNKED + b"2\r\nok\r\n0\r\n", b"X: y\r\n" * 100), TOO_MUCH),
     delivered("one trailer for ever", flooding(CHUNKED + b"2\r\nok\r\n0\r\nX: ", b"y" * 1_000), LONG),
-    Case("an error for ever", flooding(b"HTTP/1.1 500 X\r\n\r\n", b"x" * 9_999), Reason.HTTP_SERVER_ERROR, 500, TOO_MUCH),
-    Case("a redirect for ever", flooding(b"HTTP/1.1 302 X\r\n\r\n", b"x" * 9_999), Reason.HTTP_REDIRECT, 302, TOO_MUCH),
     Case(
-        "410 for ever", flooding(b"HTTP/1.1 410 X\r\n\r\n", b"x" * 9_999), Reason.HTTP_GONE, 410, TOO_MUCH
+        "an error for ever", flooding(b"HTTP/1.1 500 X\r\n\r\n", b"x" * 9_999), Reason.HTTP_SERVER_ERROR, 500, TOO_MUCH
     ),
+    Case("a redirect for ever", flooding(b"HTTP/1.1 302 X\r\n\r\n", b"x" * 9_999), Reason.HTTP_REDIRECT, 302, TOO_MUCH),
+    Case("410 for ever", flooding(b"HTTP/1.1 410 X\r\n\r\n", b"x" * 9_999), Reason.HTTP_GONE, 410, TOO_MUCH),
 ]
 
 BROKEN = [
@@ -128,7 +128,9 @@ ODD = [
     delivered("ends with the connection", say(UNTIL_CLOSE + b"hello", Connection.close)),
     delivered("HTTP/1.0 ends with the connection", say(b"HTTP/1.0 200 OK\r\n\r\nhello", Connection.close)),
     delivered("a length that overflows 64 bits, cut", say(announced(1 << 80) + b"x", Connection.close)),
-    delivered("a length of 5,000 digits, cut", say(HEAD + b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\nx", Connection.close)),
+    delivered(
+        "a length of 5,000 digits, cut", say(HEAD + b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\nx", Connection.close)
+    ),
     Case("204 with a body", say(b"HTTP/1.1 204 X\r\nContent-Length: 5\r\n\r\nhello"), Reason.DELIVERED, 204),
     Case("204 with chunks", say(CHUNKED.replace(b"200", b"204") + b"2\r\nok\r\n" + ENDED), Reason.DELIVERED, 204),
     Case("205 with a body", say(whole(b"hello").replace(b"200", b"205")), Reason.DELIVERED, 205),

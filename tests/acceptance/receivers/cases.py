@@ -1,7 +1,7 @@
 """What a case of the suite is: how one receiver misbehaves, and the one outcome that may come of it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ssl import SSLContext
 
 from dispatcher.outcomes import Reason
@@ -29,10 +29,17 @@ class Case:
     tls: Callable[[], SSLContext] | None = None
     scheme: str = "http"
     receive_buffer_bytes: int | None = None
-    name_in_url: str = field(default="")
 
     def __str__(self) -> str:
         return self.name
+
+
+def then(*acts: Callable[[Connection], object]) -> Script:
+    def script(connection: Connection) -> None:
+        for act in acts:
+            act(connection)
+
+    return script
 
 
 def delivered(name: str, script: Script, body_error: str = "", **more: object) -> Case:

@@ -19,6 +19,7 @@ SLOW = [
     Case("status line byte by byte", dripping(b"", b"HTTP/1.1 200 " + b"y" * 1_000), TIMEOUT, lasts=True),
     Case("half a status line", say(b"HTTP/1.1 2"), TIMEOUT, lasts=True),
     Case("headers byte by byte", dripping(HEAD, b"X: " + b"y" * 1_000), TIMEOUT, lasts=True),
+    Case("stops in a folded header", say(HEAD + b"A: b\r\n "), TIMEOUT, lasts=True),
     Case("a header a moment", dripping(HEAD, b"a:\r\n" * 1_000), TIMEOUT, lasts=True),
     Case("all but the last line end", say(HEAD + EMPTY[:-1]), TIMEOUT, lasts=True),
     Case("100 Continue, then silence", say(b"HTTP/1.1 100 Continue\r\n\r\n"), TIMEOUT, lasts=True),
@@ -62,6 +63,9 @@ BROKEN = [
     Case("closes in the prefix", say(b"HT", Connection.close), CLOSED),
     Case("closes after the status line", say(HEAD, Connection.close), CLOSED),
     Case("closes in a header", say(HEAD + b"A: b\r\nC: ", Connection.close), CLOSED),
+    Case("closes in a folded header", say(HEAD + b"A: b\r\n ", Connection.close), CLOSED),
+    Case("closes in a folded header of a 103", say(b"HTTP/1.1 103 X\r\nA: b\r\n\t", Connection.close), CLOSED),
+    Case("resets in a folded header", say(HEAD + b"A: b\r\n c", Connection.reset), RESET),
     Case("resets in a header", say(HEAD + b"A: b\r\nC: ", Connection.reset), RESET),
     Case("closes before the last line end", say(OK[:-2], Connection.close), CLOSED),
     Case("closes after 100 Continue", say(b"HTTP/1.1 100 Continue\r\n\r\n", Connection.close), CLOSED),
@@ -173,7 +177,9 @@ ODD = [
     Case("status 999", say(b"HTTP/1.1 999 X\r\n" + EMPTY), Reason.HTTP_UNEXPECTED_STATUS, 999),
     Case("status 304 with a body", say(b"HTTP/1.1 304 X\r\nContent-Length: 5\r\n\r\nhello"), Reason.HTTP_REDIRECT, 304),
     Case("status 407", say(b"HTTP/1.1 407 X\r\nProxy-Authenticate: Basic\r\n" + EMPTY), Reason.HTTP_CLIENT_ERROR, 407),
-    Case("status 401", say(b"HTTP/1.1 401 X\r\nWWW-Authenticate: Negotiate\r\n" + EMPTY), Reason.HTTP_CLIENT_ERROR, 401),
+    Case(
+        "status 401", say(b"HTTP/1.1 401 X\r\nWWW-Authenticate: Negotiate\r\n" + EMPTY), Reason.HTTP_CLIENT_ERROR, 401
+    ),
     Case("status 417", say(b"HTTP/1.1 417 X\r\n" + EMPTY), Reason.HTTP_CLIENT_ERROR, 417),
     Case("status 421", say(b"HTTP/1.1 421 X\r\n" + EMPTY), Reason.HTTP_CLIENT_ERROR, 421),
     Case("status 425", say(b"HTTP/1.1 425 X\r\n" + EMPTY), Reason.HTTP_CLIENT_ERROR, 425),

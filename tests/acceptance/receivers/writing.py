@@ -1,7 +1,7 @@
 """Receivers that do not take the request as it is sent: before it, while it is written, and right after it."""
 
 from dispatcher.outcomes import Reason
-from tests.acceptance.receivers.cases import Case, delivered
+from tests.acceptance.receivers.cases import Case, delivered, then
 from tests.acceptance.receivers.heads import OK
 from tests.receivers import Connection
 from tests.receivers.receiver import Script
@@ -81,9 +81,21 @@ SLOW = [
 
 BROKEN = [
     Case("resets at once", Connection.reset, Reason.CONNECTION_RESET, requests=0),
-    Case("resets in the middle of a body", after(100_000, Connection.reset), Reason.CONNECTION_RESET, requests=0, body=HUGE),
+    Case(
+        "resets in the middle of a body",
+        after(100_000, Connection.reset),
+        Reason.CONNECTION_RESET,
+        requests=0,
+        body=HUGE,
+    ),
     # What it has not read makes its kernel send a reset.
-    Case("closes in the middle of a body", after(100_000, Connection.close), Reason.CONNECTION_RESET, requests=0, body=HUGE),
+    Case(
+        "closes in the middle of a body",
+        after(100_000, Connection.close),
+        Reason.CONNECTION_RESET,
+        requests=0,
+        body=HUGE,
+    ),
 ]
 
 ODD = [
@@ -107,7 +119,7 @@ ODD = [
     ),
     Case(
         "413 early, then resets",
-        answer_early(OK.replace(b"200", b"413"), lambda connection: (connection.pause(0.05), connection.reset())),
+        answer_early(OK.replace(b"200", b"413"), then(lambda connection: connection.pause(0.05), Connection.reset)),
         Reason.HTTP_CLIENT_ERROR,
         413,
         body=HUGE,

@@ -67,6 +67,23 @@ def test_a_request_that_was_read_is_never_sent_again(sender: Sender, act: object
         assert (receiver.connections, len(receiver.requests)) == (1, 2)
 
 
+@pytest.mark.parametrize("name", [None, NAME])
+def test_a_receiver_that_falls_silent_on_a_kept_alive_connection_was_connected(
+    sender: Sender, name: str | None
+) -> None:
+    def script(connection: Connection) -> None:
+        connection.read_request()
+        connection.send(OK)
+        connection.read_request()
+        connection.hold()
+
+    with Receiver(script, tls=certificates().valid() if name else None) as receiver:
+        client = sender.client()
+        assert sender.send(receiver.url("/", name=name), client=client).reason is Reason.DELIVERED
+        assert sender.send(receiver.url("/", name=name), client=client).reason is Reason.RESPONSE_TIMEOUT
+        assert (receiver.connections, len(receiver.requests)) == (1, 2)
+
+
 def test_a_request_without_a_body_is_never_sent_again(sender: Sender) -> None:
     def script(connection: Connection) -> None:
         connection.read_request()
