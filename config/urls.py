@@ -4,10 +4,18 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from config.api import docs_views
+from subscriptions.api.urls import well_known
+
 urlpatterns = [
     path("api/v2/", include("subscriptions.api.urls")),
     path("api/v2/", include("deliveries.api.urls")),
+    path("api/schema/", docs_views.schema),
+    path("api/docs/", docs_views.docs),
+    path("paisr/v1/", include("deliveries.paisr.urls")),
+    path(".well-known/", include(well_known)),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
+    path("", include("subscriptions.pages.urls")),
     path("", RedirectView.as_view(url="/admin/")),
 ]

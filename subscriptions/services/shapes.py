@@ -118,6 +118,8 @@ def choice(options: Iterable[str]) -> Check:
 
 def whole(*, least: int, most: int) -> Check:
     def check(value: Any) -> int:
+        if type(value) is float and value.is_integer():
+            value = int(value)  # to JSON 60.0 and 60 are one number
         if type(value) is not int:
             raise wrong("wrong_type", "This must be a whole number.")
         if not least <= value <= most:
