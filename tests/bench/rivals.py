@@ -15,7 +15,6 @@ from deliveries.engine.endpoints import EndpointCache, Sendable
 from deliveries.models import Delivery
 from dispatcher.http.curl_transfer import SWITCHED_OFF
 from dispatcher.ids import Prefix, new_id, show
-from dispatcher.outcomes import Outcome
 from dispatcher.profiles.frame import Message
 from subscriptions.models import Endpoint
 from subscriptions.services.endpoint_urls import target_rules
@@ -122,8 +121,8 @@ def _jobs(receivers: int) -> list[Job]:
     return [_job(number, ready[endpoint_id].sendable) for number, endpoint_id in enumerate(versions)]
 
 
-def _job(number: int, sendable: Sendable | Outcome) -> Job:
-    if isinstance(sendable, Outcome):
+def _job(number: int, sendable: object) -> Job:
+    if not isinstance(sendable, Sendable):
         raise ProcessFailed("an endpoint of the bench cannot be prepared")
     now = datetime.now(UTC)
     message = Message(

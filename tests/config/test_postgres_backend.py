@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from subscriptions import kept_plans
 
@@ -14,9 +14,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def kept() -> Iterator[BaseDatabaseWrapper]:
+def kept() -> Iterator[Any]:
     """A second connection to the tests' database, with Django's health checks as in production."""
-    own = connections["default"].copy()
+    own: Any = connections["default"].copy()
     own.settings_dict["CONN_HEALTH_CHECKS"] = True
     own.ensure_connection()
     own.health_check_enabled = True
@@ -24,7 +24,7 @@ def kept() -> Iterator[BaseDatabaseWrapper]:
     own.close()
 
 
-def process_of(wrapper: BaseDatabaseWrapper) -> int:
+def process_of(wrapper: Any) -> int:
     with wrapper.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return int(cursor.fetchone()[0])
@@ -36,9 +36,7 @@ def end_session(process: int) -> None:
     time.sleep(0.05)
 
 
-def test_nothing_is_asked_of_a_connection_that_is_silent(
-    kept: BaseDatabaseWrapper, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_asked_of_a_connection_that_is_silent(kept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     process = process_of(kept)
     with monkeypatch.context() as patch:
         patch.setattr(psycopg.Cursor, "execute", pytest.fail)
@@ -47,7 +45,7 @@ def test_nothing_is_asked_of_a_connection_that_is_silent(
     assert process_of(kept) == process
 
 
-def test_one_that_the_server_has_ended_is_replaced(kept: BaseDatabaseWrapper) -> None:
+def test_one_that_the_server_has_ended_is_replaced(kept: Any) -> None:
     process = process_of(kept)
     end_session(process)
     assert not kept.is_usable()
@@ -55,13 +53,13 @@ def test_one_that_the_server_has_ended_is_replaced(kept: BaseDatabaseWrapper) ->
     assert process_of(kept) != process
 
 
-def test_one_that_was_closed_here_is_not_usable(kept: BaseDatabaseWrapper) -> None:
+def test_one_that_was_closed_here_is_not_usable(kept: Any) -> None:
     assert kept.connection is not None
     kept.connection.close()
     assert not kept.is_usable()
 
 
-def test_a_word_from_the_server_that_is_no_end_keeps_it(kept: BaseDatabaseWrapper) -> None:
+def test_a_word_from_the_server_that_is_no_end_keeps_it(kept: Any) -> None:
     process = process_of(kept)
     with kept.cursor() as cursor:
         cursor.execute("LISTEN word")
@@ -73,7 +71,7 @@ def test_a_word_from_the_server_that_is_no_end_keeps_it(kept: BaseDatabaseWrappe
 
 
 def test_a_statement_with_a_kept_plan_comes_back_after_the_server_ended_the_session() -> None:
-    own = connections["default"]
+    own: Any = connections["default"]
     assert kept_plans.fetch_one("SELECT %s::int + 1", [1]) == (2,)
     process = process_of(own)
     with psycopg.connect(
