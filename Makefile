@@ -9,7 +9,7 @@ ARGS ?=
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV DJANGO_SETTINGS_MODULE MAKEFLAGS MAKELEVEL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench acceptance clean
+.PHONY: help setup run test check bench acceptance soak clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' '$(ROOT)/Makefile' | expand -t 20
@@ -26,6 +26,9 @@ test: setup ## the whole suite; ARGS='tests/config -k ready' for a part
 
 acceptance: setup ## only the tests with real processes
 	@cd '$(ROOT)' && exec $(PYTHON) -m pytest -m acceptance $(ARGS)
+
+soak: setup ## ten minutes of random kills, then the books must balance; ARGS='--minutes 3 --seed 7'
+	@cd '$(ROOT)' && exec $(PYTHON) -m tests.acceptance.soak $(ARGS)
 
 check: setup ## style, types, import rules, migrations, deployment checks
 	@cd '$(ROOT)' && PATH="$$PWD/.venv/bin:$$PATH" .ci/check

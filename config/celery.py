@@ -5,8 +5,12 @@ from pathlib import Path
 
 from celery import Celery
 from celery.signals import worker_ready
+from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+# By their names: for the address of a Unix socket, Celery heeds no setting that names a transport.
+TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = "config.broker:Transport"
 
 app = Celery("signet")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -11,8 +11,8 @@ from pathlib import Path
 RESTART_FIRST_S = 0.5
 RESTART_MOST_S = 30.0
 # Doubling from half a second: a slip is over at once, a child that cannot start does not fill the log.
-STEADY_S = 60.0
-# A child that lived this long has recovered; its next restart is quick again.
+STEADY_S = 10.0
+# A child that lived this long had started properly; its next restart is quick again. What cannot start dies sooner.
 
 
 @dataclass(frozen=True, slots=True)

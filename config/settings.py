@@ -169,12 +169,15 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 3600,
 }
 CELERY_TASK_PUBLISH_RETRY = False
+TICK_LIFE_S = 3600
+# Ticks that nobody takes while the workers are away are forgotten after this. Judged by the worker's clock against
+# beat's: with a few seconds, a worker whose clock is ahead by as much would drop every tick, and no retry would leave.
 CELERY_BEAT_SCHEDULE = {
-    "drain": {"task": "deliveries.drain", "schedule": 1.0, "options": {"queue": "drain", "expires": 5}},
-    "replays": {"task": "deliveries.replays", "schedule": 1.0, "options": {"expires": 2}},
+    "drain": {"task": "deliveries.drain", "schedule": 1.0, "options": {"queue": "drain", "expires": TICK_LIFE_S}},
+    "replays": {"task": "deliveries.replays", "schedule": 1.0, "options": {"expires": TICK_LIFE_S}},
     # Rarer is cheaper, for what came in between is added to each hourly count at once; readers see no difference.
-    "roll_up": {"task": "deliveries.roll_up", "schedule": 5.0, "options": {"expires": 10}},
-    "sweep": {"task": "deliveries.sweep", "schedule": 5.0, "options": {"expires": 10}},
+    "roll_up": {"task": "deliveries.roll_up", "schedule": 5.0, "options": {"expires": TICK_LIFE_S}},
+    "sweep": {"task": "deliveries.sweep", "schedule": 5.0, "options": {"expires": TICK_LIFE_S}},
 }
 
 # --- API ------------------------------------------------------------------------------------------------------------

@@ -10,13 +10,15 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from deliveries import doorbell
-from deliveries.channels import questions
+from deliveries.channels import notices, questions
 from deliveries.engine import process, stopping
-from deliveries.services import lanes, replays, statistics
+from deliveries.services import alone, lanes, replays, statistics
 from deliveries.services import publish as publish_event
 from deliveries.services import sweep as sweeping
 from dispatcher.ids import Prefix, parse
-from subscriptions.services.bell import SEND_CODE
+from subscriptions.services import bell
+from subscriptions.services.bell import SEND_CODE, SEND_NOTICES
+from subscriptions.services.notices import due as due_notices
 
 
 @shared_task(name=doorbell.DRAIN_TASK, ignore_result=True)
@@ -29,12 +31,15 @@ def drain() -> None:
 def sweep() -> None:
     """Repair what a crash or a lost doorbell left behind."""
     sweeping.sweep()
+    bell.ring_for_notices(due_notices(now=timezone.now()))
 
 
 @shared_task(name="deliveries.replays", ignore_result=True)
 def advance_replays() -> None:
-    """Take every running replay a step further."""
-    replays.advance(clock=timezone.now)
+    """Take every running replay a step further. Ticks that come meanwhile have nothing to do, and do not pile up."""
+    with alone.alone(alone.REPLAYS) as is_alone:
+        if is_alone:
+            replays.advance(clock=timezone.now)
 
 
 @shared_task(name="deliveries.roll_up", ignore_result=True)
@@ -49,6 +54,7 @@ def settle_endpoints(endpoint_ids: list[str]) -> None:
     ids = [_endpoint_id(text) for text in endpoint_ids]
     # Whoever changed it may have mended it.
     lanes.probe_now(ids, now=timezone.now())
+    lanes.forget_order(ids)
     doorbell.wake(ids)
 
 
@@ -56,6 +62,12 @@ def settle_endpoints(endpoint_ids: list[str]) -> None:
 def send_address_check(endpoint_id: str) -> None:
     """Ask the owner of an endpoint's address whether letters are welcome."""
     questions.send(endpoint_id=UUID(endpoint_id), now=timezone.now())
+
+
+@shared_task(name=SEND_NOTICES, ignore_result=True)
+def send_notices(notice_ids: list[str]) -> None:
+    """Tell members what became of their endpoints."""
+    notices.send([UUID(notice_id) for notice_id in notice_ids], now=timezone.now())
 
 
 @shared_task(name="deliveries.publish", ignore_result=True)

@@ -1,6 +1,7 @@
 """The session's PostgreSQL and Redis, and the environment that names them."""
 
 import atexit
+import contextlib
 import os
 import shutil
 import tempfile
@@ -101,5 +102,7 @@ def _stop(services: Services) -> None:
 def _clear_leftovers() -> None:
     """Stop what killed sessions left running. A living session holds its share, so it is left alone."""
     for directory in Path(tempfile.gettempdir()).glob(f"{DIRECTORY_PREFIX}*"):
-        if directory.stat().st_uid == os.geteuid() and (directory / "in-use").exists():
-            _stop(Services(directory, is_durable=False))
+        # Sessions that start at once look at the same leftovers; one of them is the first to remove them.
+        with contextlib.suppress(FileNotFoundError):
+            if directory.stat().st_uid == os.geteuid() and (directory / "in-use").exists():
+                _stop(Services(directory, is_durable=False))

@@ -10,11 +10,12 @@ from django.utils.safestring import SafeString
 from deliveries.admin.bodies import Body, read_body
 from deliveries.admin.deliveries import BODIES
 from deliveries.admin.naming import endpoint_link, event_link, merchant_link
-from deliveries.admin.reasons import GROUPS, WORDS, colour_of, in_words
+from deliveries.admin.reasons import GROUPS, colour_of, in_words
 from deliveries.admin.rows import milliseconds, phases
 from deliveries.admin.terms import events_named
 from deliveries.models import Attempt, Delivery, Event
 from dispatcher.ids import Prefix, show
+from dispatcher.words import WORDS
 from subscriptions.admin.columns import (
     ATTEMPT_PAGE,
     DELIVERY_PAGE,

@@ -8,9 +8,10 @@ run out; one that loses Postgres goes on carrying what is in the air and records
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import psycopg
@@ -21,10 +22,12 @@ from deliveries.doorbell import Doorbell
 from deliveries.engine.clock import Clock
 from deliveries.engine.sender import Sender
 from deliveries.engine.store import LEASE, Store
-from deliveries.engine.turn import Turn
+from deliveries.engine.turn import Plan, Turn
 from deliveries.engine.values import HeldLane, Pick, Result
 from dispatcher.streak import Verdict
+from subscriptions.killpoints import reached
 from subscriptions.services import endpoints
+from subscriptions.services.notices import Failing
 
 logger = logging.getLogger(__name__)
 
@@ -45,12 +48,20 @@ BUDGET_S = 60.0
 # After this a drain hands over to a fresh one, if one comes: so that a process can be recycled.
 SUSPECT_SHARE = 0.5
 # Of the capacity: the other half is kept for lanes that answer.
+CROWD_SHARE = 0.5
+# Of the capacity: from there on a lane gets only a few of what is left.
+PAYLOADS_BYTES = 64 * 1024 * 1024
+# Of payloads that one drain carries at once, besides at most one more. Two thousand of the largest (256 KiB) would be
+# half a gigabyte, and each is in memory about three times: as read, as sent and as the log gets it. Payloads of 32 KiB
+# fill the whole capacity; larger ones still go at hundreds in flight.
 LOST = (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError)
 # A connection that broke, a deadlock, a session that Postgres ended because it was frozen: nothing was written.
 AFTER_TROUBLE_S = 0.05
 RECONNECT_S = 0.25
 GIVE_UP_S = LEASE.total_seconds()
 # Without Postgres for longer than a lease, what the drain holds belongs to others.
+SLOW_TURN_S = 2.0
+# After a turn that lasted longer, endpoints are looked at once more: nothing may go to one that was closed 5 s ago.
 
 
 @dataclass(slots=True)
@@ -74,6 +85,7 @@ class Drain:
         self._lanes: dict[UUID, HeldLane] = {}
         self._results: list[Result] = []
         self._returned: list[Pick] = []
+        self._unsaid: list[Callable[..., bool]] = []
         self._group_size = GROUP_SIZE
         self._oldest_result_at = 0.0
         self._next_look_at = 0.0
@@ -100,7 +112,7 @@ class Drain:
         return not self._is_stopping() and not self._handover.is_taken
 
     def _is_done(self) -> bool:
-        if self._sender.in_flight or self._results or self._returned:
+        if self._sender.in_flight or self._results or self._returned or self._unsaid:
             return False
         return not self._is_claiming or not self._is_work_near
 
@@ -109,13 +121,14 @@ class Drain:
             time.sleep(max(0.0, min(LOOK_S, self._next_look_at - time.monotonic())))
             return
         finished = self._sender.poll(self._patience(), now=self._clock.now)
+        reached("drain.landed" if finished else "drain.flying")
         if finished and not self._results:
             self._oldest_result_at = time.monotonic()
         self._results.extend(finished)
 
     def _patience(self) -> float:
         """How long the client may wait for the network before the drain has other work."""
-        if self._is_hungry and self._free > 0:
+        if self._is_hungry and self._has_room:
             return 0.0
         until = self._next_look_at
         if self._results:
@@ -126,13 +139,21 @@ class Drain:
     def _free(self) -> int:
         return self._capacity - self._sender.in_flight
 
+    @property
+    def _free_bytes(self) -> int:
+        return PAYLOADS_BYTES - self._sender.bytes_in_flight
+
+    @property
+    def _has_room(self) -> bool:
+        return self._free > 0 and self._free_bytes > 0
+
     def _is_turn_due(self) -> bool:
         now = time.monotonic()
         if self._results and (len(self._results) >= GROUP_SIZE or not self._sender.in_flight):
             return True
         if self._results and now - self._oldest_result_at >= GROUP_WAIT_S:
             return True
-        return bool(self._returned) or now >= self._next_look_at or (self._is_hungry and self._free > 0)
+        return bool(self._returned) or now >= self._next_look_at or (self._is_hungry and self._has_room)
 
     def _take_turn(self) -> None:
         """One transaction, then send what it picked. Whatever fails, no result is lost before its lease is."""
@@ -155,13 +176,16 @@ class Drain:
             results=group,
             returned=returned,
             free=self._free,
-            may_be_suspect=self._suspects_in_flight() < self._capacity * SUSPECT_SHARE,
+            uncrowded=self._free - int(self._capacity * (1 - CROWD_SHARE)),
+            free_bytes=self._free_bytes,
+            may_be_suspect=self._may_be_suspect(),
             is_claiming=self._is_claiming,
             disable_after=timedelta(days=settings.DISABLE_AFTER_DAYS),
             now=self._clock.now(),
             free_letters=self._sender.free_letters,
         )
         plan = turn.take()
+        reached("drain.claimed" if plan.picks else "turn.committed")
         del self._results[: len(group)]
         self._returned = []
         self._group_size = min(GROUP_SIZE, self._group_size * 2)
@@ -171,9 +195,10 @@ class Drain:
         self._adopt(plan.lanes, plan.lost)
         self._is_hungry = plan.is_hungry
         self._next_look_at = time.monotonic() + LOOK_S
-        self._disable(group)
-        self._act_on(plan.verdicts)
+        self._act_on(group, plan)
+        self._say_all()
         self._send(plan.picks, began)
+        reached("drain.sent")
         self._look_ahead()
         self._handover.consider()
 
@@ -198,6 +223,8 @@ class Drain:
             # Frozen between the claim and here: the lease may be over before an answer could come.
             self._returned.extend(picks)
             return
+        if picks and time.monotonic() - began > SLOW_TURN_S:
+            picks = self._still_wanted(picks)
         versions = {pick.endpoint_id: self._lanes[pick.endpoint_id].row.version for pick in picks}
         try:
             failed_at_once = self._sender.send(picks, versions=versions, now=self._clock.now())
@@ -209,38 +236,61 @@ class Drain:
         if failed_at_once and not self._results:
             self._oldest_result_at = time.monotonic()
         self._results.extend(failed_at_once)
+        # Rates are kept between the moments at which requests leave, however late after its turn that was.
+        sent_at = self._clock.now()
+        for endpoint_id in versions:
+            self._lanes[endpoint_id].sent_at = sent_at
 
-    def _disable(self, group: list[Result]) -> None:
-        """A receiver that answered 410 wants no more, ever."""
+    def _still_wanted(self, picks: list[Pick]) -> list[Pick]:
+        """Those of endpoints that did not change during the turn; the others are given back."""
+        try:
+            versions = self._store.open_versions({pick.endpoint_id for pick in picks})
+        except psycopg.Error:
+            self._returned.extend(picks)
+            raise
+        wanted: list[Pick] = []
+        for pick in picks:
+            is_same = versions.get(pick.endpoint_id) == self._lanes[pick.endpoint_id].row.version
+            (wanted if is_same else self._returned).append(pick)
+        return wanted
+
+    def _act_on(self, group: list[Result], plan: Plan) -> None:
+        """Endpoints that want no more, or have failed for days: they are switched off, and their people told. Those
+        that have failed for half of that time: their people are warned. Nothing is sent here, only written down."""
         for result in group:
-            if result.decision.disable_reason:
-                self._disable_one(result.pick.endpoint_id, result.decision.disable_reason)
-
-    def _act_on(self, verdicts: Mapping[UUID, Verdict]) -> None:
-        """Endpoints that have failed for days: their people are warned, and at the end they are switched off."""
-        for endpoint_id, verdict in verdicts.items():
+            endpoint_id, reason = result.pick.endpoint_id, result.decision.disable_reason
+            if reason:
+                # A receiver that answered 410 wants nothing more, ever.
+                self._say(partial(endpoints.disable, endpoint_id=endpoint_id, reason=reason), _gone(result))
+        for endpoint_id, verdict in plan.verdicts.items():
+            failing = _failing(group, plan.lanes[endpoint_id])
             if verdict is Verdict.DISABLE:
-                self._disable_one(endpoint_id, endpoints.FAILING)
+                self._say(partial(endpoints.disable, endpoint_id=endpoint_id, reason=endpoints.FAILING), failing)
             else:
-                self._warn_one(endpoint_id)
+                self._say(partial(endpoints.warn, endpoint_id=endpoint_id), failing)
 
-    def _disable_one(self, endpoint_id: UUID, reason: str) -> None:
-        try:
-            endpoints.disable(endpoint_id=endpoint_id, reason=reason, now=self._clock.now())
-        except Error as error:
-            # Its next failure will say the same and disable it then.
-            logger.warning("endpoint %s was not disabled: %s", endpoint_id, type(error).__name__)
-            _renew_connection()
+    def _say(self, call: Callable[..., bool], failing: Failing) -> None:
+        """What cannot be written now is written after a later turn. If this process dies before, the next failure says
+        the same of an endpoint that is to be switched off; only a warning can be lost so, and the end is told."""
+        self._unsaid.append(partial(call, failing=failing))
 
-    def _warn_one(self, endpoint_id: UUID) -> None:
-        try:
-            endpoints.warn(endpoint_id=endpoint_id, now=self._clock.now())
-        except Error as error:
-            logger.warning("nobody was told that endpoint %s fails: %s", endpoint_id, type(error).__name__)
-            _renew_connection()
+    def _say_all(self) -> None:
+        while self._unsaid:
+            try:
+                self._unsaid[0](now=self._clock.now())
+            except Error as error:
+                logger.warning("what became of an endpoint was not written down yet: %s", type(error).__name__)
+                _renew_connection()
+                return
+            del self._unsaid[0]
 
-    def _suspects_in_flight(self) -> int:
-        return sum(len(lane.flying) for lane in self._lanes.values() if lane.window.is_suspect)
+    def _may_be_suspect(self) -> bool:
+        suspects = {endpoint_id: lane for endpoint_id, lane in self._lanes.items() if lane.window.is_suspect}
+        if sum(len(lane.flying) for lane in suspects.values()) >= self._capacity * SUSPECT_SHARE:
+            return False
+        most = PAYLOADS_BYTES * SUSPECT_SHARE
+        # Their bytes are only counted when they can be too many.
+        return self._sender.bytes_in_flight < most or self._sender.bytes_to(suspects.keys()) < most
 
     def _look_ahead(self) -> None:
         """When idle: is there anything due so soon that it is not worth going to sleep?"""
@@ -289,6 +339,17 @@ class Drain:
             self._store.close()
             return False
         return True
+
+
+def _gone(result: Result) -> Failing:
+    return Failing(result.finished_at, result.outcome.reason.value, result.outcome.status)
+
+
+def _failing(group: list[Result], lane: HeldLane) -> Failing:
+    """Since when the lane has failed, and what came of its last attempt in the group."""
+    last = [result for result in group if result.pick.endpoint_id == lane.row.endpoint_id][-1]
+    since = lane.streak.failing_since or last.finished_at
+    return Failing(since, last.outcome.reason.value, last.outcome.status)
 
 
 def _renew_connection() -> None:

@@ -54,7 +54,6 @@ class Ready:
     stop_statuses: frozenset[int]
     # Until then a secret before the current one is live.
     overlap_until: datetime | None
-    is_ordered: bool
     sendable: Sendable | Addressee | Outcome
 
     def stops_at(self, *, now: datetime) -> frozenset[int]:
@@ -116,7 +115,6 @@ def make_ready(sending: Sending, rules: TargetRules) -> Ready:
         schedule=schedule,
         stop_statuses=retry.stop_statuses,
         overlap_until=max((end for secret in sending.secrets if (end := secret.expires_at)), default=None),
-        is_ordered=sending.is_ordered,
         sendable=_sendable(sending, rules),
     )
 

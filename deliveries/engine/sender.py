@@ -2,8 +2,9 @@
 
 import logging
 import random
+import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import cast
@@ -18,12 +19,19 @@ from deliveries.engine.values import Pick, Result, Sent
 from dispatcher.ack import ANY_SUCCESS, AckRule, judge
 from dispatcher.http.door import Client, Finished, Request
 from dispatcher.ids import Prefix, new_id, show
-from dispatcher.outcomes import Outcome, Reason
+from dispatcher.outcomes import TIMEOUTS, Outcome, Reason
 from dispatcher.profiles.frame import Message
 from dispatcher.retry import decide
 from subscriptions.services.message_texts import TextError
 
 logger = logging.getLogger(__name__)
+
+STALL_SHARE = 0.5
+# Of an attempt's deadline. Who did not look at the network for longer, because the worker was frozen or Postgres held
+# it up, finds deadlines over whose answers may have come in time: no receiver is to blame for those.
+MOST_STALLS = 3
+# In a row: a platform that always stands still must not send the same thing for ever without counting.
+STALLED = "The worker stood still while this was in the air; the receiver may have got it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,11 @@ class Flight:
     sent: Sent
     started_at: datetime
     ack: AckRule = ANY_SUCCESS
+
+    @property
+    def size(self) -> int:
+        """Bytes that it keeps in memory: the payload, and the body where that is another."""
+        return len(self.pick.payload) + len(self.sent.body or b"")
 
 
 class Sender:
@@ -52,10 +65,16 @@ class Sender:
         # By a number and not by the delivery: one that was abandoned may be sent again while its request still flies.
         self._flights: dict[int, Flight] = {}
         self._numbers = count()
+        self._looked_at = 0.0
+        self.bytes_in_flight = 0
 
     @property
     def in_flight(self) -> int:
         return len(self._flights)
+
+    def bytes_to(self, endpoint_ids: Collection[UUID]) -> int:
+        """How many of the bytes in flight go to these endpoints."""
+        return sum(flight.size for flight in self._flights.values() if flight.pick.endpoint_id in endpoint_ids)
 
     @property
     def free_letters(self) -> int:
@@ -66,6 +85,8 @@ class Sender:
         """Submit each pick. Returns those that failed before anything could be sent."""
         if not picks:
             return []
+        if not self._flights:
+            self._looked_at = time.monotonic()
         wanted = {pick.endpoint_id: versions[pick.endpoint_id] for pick in picks}
         ready = self._endpoints.get_many(wanted, now=now)
         # Before anything is sent: whatever Postgres refuses here, all picks can still be given back.
@@ -86,8 +107,7 @@ class Sender:
             logger.exception("delivery %s could not be rendered", pick.delivery_id)
             return _result(refused, Outcome(Reason.INTERNAL_ERROR, detail="The request could not be made."), now=now)
         sent = Sent(ready.url, rendered.log_headers, None if rendered.is_body_payload else rendered.body)
-        number = next(self._numbers)
-        self._flights[number] = Flight(pick, ready, sent, now, ready.sendable.ack)
+        number = self._enter(Flight(pick, ready, sent, now, ready.sendable.ack))
         self._client.submit(Request(number, ready.sendable.target, rendered.headers, rendered.body))
         return None
 
@@ -100,12 +120,23 @@ class Sender:
             logger.exception("delivery %s could not be written", pick.delivery_id)
             outcome = Outcome(Reason.INTERNAL_ERROR, detail="The letter could not be written.")
         else:
-            number = next(self._numbers)
             sent = Sent(ready.url, letter.log_headers, letter.text.encode())
-            self._flights[number] = Flight(pick, ready, sent, now)
+            number = self._enter(Flight(pick, ready, sent, now))
             self._carrier.submit(number, letter.carry)
             return None
         return _result(Flight(pick, ready, Sent(ready.url, "", None), now), outcome, now=now)
+
+    def _enter(self, flight: Flight) -> int:
+        number = next(self._numbers)
+        self._flights[number] = flight
+        self.bytes_in_flight += flight.size
+        return number
+
+    def _leave(self, number: int) -> Flight | None:
+        flight = self._flights.pop(number, None)
+        if flight is not None:
+            self.bytes_in_flight -= flight.size
+        return flight
 
     def _poll(self, timeout_s: float) -> list[Finished]:
         """Webhooks never wait for letters: while both are in the air, letters are only looked at in passing."""
@@ -119,21 +150,29 @@ class Sender:
     def poll(self, timeout_s: float, *, now: Callable[[], datetime]) -> list[Result]:
         """Drive the network for at most `timeout_s`; what finished, judged by its endpoint's rules."""
         finished = self._poll(timeout_s)
+        before, self._looked_at = self._looked_at, time.monotonic()
+        is_late = self._looked_at - before > timeout_s + settings.DELIVERY_TIMEOUT * STALL_SHARE
         moment = now() if finished else None
-        return [result for item in finished if moment and (result := self._land(item, now=moment))]
+        return [result for item in finished if moment and (result := self._land(item, is_late=is_late, now=moment))]
 
-    def _land(self, finished: Finished, *, now: datetime) -> Result | None:
-        flight = self._flights.pop(cast("int", finished.key), None)
-        return None if flight is None else _result(flight, judge(finished.outcome, flight.ack), now=now)
+    def _land(self, finished: Finished, *, is_late: bool, now: datetime) -> Result | None:
+        flight = self._leave(cast("int", finished.key))
+        if flight is None:
+            return None
+        outcome = judge(finished.outcome, flight.ack)
+        if is_late and outcome.reason in TIMEOUTS and flight.pick.attempts_uncounted < MOST_STALLS:
+            outcome = replace(outcome, reason=Reason.INTERRUPTED, detail=STALLED)
+        return _result(flight, outcome, now=now)
 
     def abandon(self, endpoint_ids: Collection[UUID]) -> None:
         """Nobody asks any more what becomes of the requests to these endpoints."""
         stale = [number for number, flight in self._flights.items() if flight.pick.endpoint_id in endpoint_ids]
         for number in stale:
-            del self._flights[number]
+            self._leave(number)
 
     def close(self) -> None:
         self._flights.clear()
+        self.bytes_in_flight = 0
         self._client.close()
         self._carrier.close()
 
@@ -165,5 +204,4 @@ def _result(flight: Flight, outcome: Outcome, *, now: datetime) -> Result:
         stop_statuses=ready.stops_at(now=now),
     )
     next_attempt_at = None if decision.wait_s is None else now + timedelta(seconds=decision.wait_s)
-    entry_due_at = pick.due_at if ready.is_ordered or next_attempt_at is None else next_attempt_at
-    return Result(new_id(), pick, flight.sent, outcome, decision, flight.started_at, now, next_attempt_at, entry_due_at)
+    return Result(new_id(), pick, flight.sent, outcome, decision, flight.started_at, now, next_attempt_at)

@@ -10,21 +10,21 @@ Arrays travel in binary (`%b`): as text, psycopg looks at every character of eve
 RECORD = """
 WITH held AS MATERIALIZED (
     -- A drain that lost its lease must not overwrite what came after.
-    SELECT endpoint_id FROM deliveries_lane
+    SELECT endpoint_id, is_ordered FROM deliveries_lane
     WHERE endpoint_id = ANY (%(lanes)b::uuid[]) AND lease_token = %(token)s
     ORDER BY endpoint_id FOR NO KEY UPDATE
 ),
 result AS MATERIALIZED (
-    SELECT r.* FROM unnest(
+    SELECT r.*, held.is_ordered FROM unnest(
         %(endpoint_ids)b::uuid[], %(delivery_ids)b::uuid[], %(attempt_ids)b::uuid[], %(numbers)b::int[],
         %(triggers)b::text[], %(statuses)b::text[], %(counted)b::bool[], %(next_at)b::timestamptz[],
-        %(entry_due)b::timestamptz[], %(reasons)b::text[], %(urls)b::text[], %(request_headers)b::text[],
-        %(request_bodies)b::bytea[], %(response_statuses)b::int[], %(response_headers)b::text[],
+        %(reasons)b::text[], %(urls)b::text[], %(request_headers)b::text[], %(request_bodies)b::bytea[],
+        %(response_statuses)b::int[], %(response_headers)b::text[],
         %(response_bodies)b::bytea[], %(truncated)b::bool[], %(body_errors)b::text[], %(details)b::text[],
         %(peers)b::text[], %(dns)b::float8[], %(connect)b::float8[], %(tls)b::float8[], %(send)b::float8[],
         %(wait)b::float8[], %(total)b::float8[], %(started)b::timestamptz[], %(finished)b::timestamptz[]
     ) AS r (
-        endpoint_id, delivery_id, attempt_id, number, trigger, status, is_counted, next_attempt_at, entry_due_at,
+        endpoint_id, delivery_id, attempt_id, number, trigger, status, is_counted, next_attempt_at,
         reason, url, request_headers, request_body, response_status, response_headers, response_body, is_truncated,
         body_error, detail, peer, dns_ms, connect_ms, tls_ms, send_ms, wait_ms, total_ms, started_at, finished_at
     )
@@ -41,7 +41,7 @@ changed AS (
         last_reason = r.reason, last_status = r.response_status, last_attempt_at = r.started_at,
         finished_at = CASE WHEN r.status IN ('delivered', 'failed') THEN r.finished_at END
     FROM result r WHERE d.id = r.delivery_id AND d.attempts_made = r.number - 1
-    RETURNING d.id, d.next_attempt_at, r.entry_due_at, r.attempt_id, r.endpoint_id, d.owner_id, d.event_type, r.status,
+    RETURNING d.id, d.next_attempt_at, r.is_ordered, r.attempt_id, r.endpoint_id, d.owner_id, d.event_type, r.status,
         r.started_at, r.total_ms
 ),
 tried AS (
@@ -71,18 +71,21 @@ gone AS (
     DELETE FROM deliveries_laneentry e USING changed c WHERE e.delivery_id = c.id AND c.next_attempt_at IS NULL
 ),
 moved AS (
-    UPDATE deliveries_laneentry e SET due_at = c.entry_due_at, trigger = 'retry' FROM changed c
+    -- A lane in order keeps the place of a delivery that failed, and waits as a whole.
+    UPDATE deliveries_laneentry e SET
+        due_at = CASE WHEN c.is_ordered THEN e.due_at ELSE c.next_attempt_at END, trigger = 'retry'
+    FROM changed c
     WHERE e.delivery_id = c.id AND c.next_attempt_at IS NOT NULL
 )
 SELECT endpoint_id FROM held
 """
 
 _LANE_COLUMNS = """
-    l.endpoint_id, l.lease_token, l.in_flight, l."window", l.is_suspect, l.not_before,
-    e.version, e.is_active, e.deleted_at IS NOT NULL, e.max_in_flight, e.ordered, e.rate_limit,
+    l.endpoint_id, l.lease_token, l.in_flight, l."window", l.is_suspect, l.retry_at, l.paced_until,
+    l.is_ordered, e.version, e.is_active, e.deleted_at IS NOT NULL, e.max_in_flight, e.ordered, e.rate_limit,
     e.channel <> 'webhook',
     l.half_started_at, l.attempts, l.failures, l.earlier_attempts, l.earlier_failures, l.open_s, l.open_until,
-    l.failing_since, l.is_warned
+    l.failing_since, l.warned_at
 """
 
 LOCK_LANES = f"""
@@ -105,9 +108,9 @@ due AS MATERIALIZED (
 SELECT * FROM touched UNION ALL SELECT * FROM due
 """  # noqa: S608 - built from the constant above
 
-PICK = """
-WITH picked AS MATERIALIZED (
-    SELECT p.* FROM unnest(%(lanes)b::uuid[], %(rooms)b::int[]) AS w (endpoint_id, room)
+_PICKED = """
+picked AS MATERIALIZED (
+    SELECT w.place, p.* FROM unnest(%(lanes)b::uuid[], %(rooms)b::int[]) WITH ORDINALITY AS w (endpoint_id, room, place)
     CROSS JOIN LATERAL (
         SELECT e.endpoint_id, e.delivery_id, e.due_at, e.trigger FROM deliveries_laneentry e
         WHERE e.endpoint_id = w.endpoint_id AND e.due_at <= %(now)s AND e.delivery_id <> ALL (%(flying)b::uuid[])
@@ -115,22 +118,75 @@ WITH picked AS MATERIALIZED (
     ) p
     LIMIT %(limit)s
 )
-SELECT p.endpoint_id, p.delivery_id, p.due_at,
+"""
+
+_PICK_COLUMNS = """
+    p.endpoint_id, p.delivery_id, p.due_at,
     -- Whatever made it due: statistics leave these attempts out.
-    CASE WHEN v.is_test THEN 'test' ELSE p.trigger END, d.attempts_made, d.attempts_counted, d.attempts_uncounted,
-    v.id, v.external_id, v.type, v.account, v.payload, v.occurred_at, v.merchant_id, v.is_live
+    CASE WHEN v.is_test THEN 'test' ELSE p.trigger END AS trigger,
+    d.attempts_made, d.attempts_counted, d.attempts_uncounted,
+    v.id, v.external_id, v.type, v.account, v.payload, v.occurred_at, v.merchant_id, v.is_live, d.next_attempt_at
+"""
+
+PICK = f"""
+WITH {_PICKED}
+SELECT {_PICK_COLUMNS}
 FROM picked p
 JOIN deliveries_delivery d ON d.id = p.delivery_id
 JOIN deliveries_event v ON v.id = d.event_id
 ORDER BY p.due_at, p.delivery_id
+"""  # noqa: S608 - built from the constants above
+
+PICK_WITHIN = f"""
+WITH {_PICKED},
+sized AS (
+    SELECT {_PICK_COLUMNS},
+        -- What is stored apart is not fetched for its length.
+        sum(octet_length(v.payload)) OVER (ORDER BY p.place, p.due_at, p.delivery_id)
+            - octet_length(v.payload) AS bytes_before
+    FROM picked p
+    JOIN deliveries_delivery d ON d.id = p.delivery_id
+    JOIN deliveries_event v ON v.id = d.event_id
+)
+SELECT endpoint_id, delivery_id, due_at, trigger, attempts_made, attempts_counted, attempts_uncounted,
+    id, external_id, type, account, payload, occurred_at, merchant_id, is_live, next_attempt_at
+FROM sized
+-- Up to and including the one that goes over the limit, so that the largest gets its turn.
+WHERE bytes_before < %(most_bytes)s
+ORDER BY due_at, delivery_id
+"""  # noqa: S608 - built from the constants above
+
+ARRANGE = """
+WITH moved AS (
+    UPDATE deliveries_laneentry x SET due_at = found.due_at FROM (
+        SELECT e.delivery_id, place.due_at
+        FROM unnest(%(lanes)b::uuid[]) AS w (endpoint_id)
+        JOIN subscriptions_endpoint p ON p.id = w.endpoint_id
+        CROSS JOIN LATERAL (
+            -- What is published from now on comes after the present, also where all that waits now comes later.
+            SELECT LEAST(f.due_at, statement_timestamp()) AS due_at FROM deliveries_laneentry f
+            WHERE f.endpoint_id = w.endpoint_id ORDER BY f.due_at LIMIT 1
+        ) first
+        JOIN deliveries_laneentry e ON e.endpoint_id = w.endpoint_id AND e.trigger = 'retry'
+        JOIN deliveries_delivery d ON d.id = e.delivery_id
+        -- What has been tried was published before all that has not: it stands in front, in the order of the ids.
+        CROSS JOIN LATERAL (SELECT CASE WHEN p.ordered THEN first.due_at ELSE d.next_attempt_at END AS due_at) place
+        WHERE e.due_at <> place.due_at
+        LIMIT %(limit)s
+    ) found
+    WHERE x.delivery_id = found.delivery_id
+    RETURNING 1
+)
+SELECT count(*) < %(limit)s FROM moved
 """
 
 SAVE_LANES = """
 UPDATE deliveries_lane l SET
     in_flight = COALESCE(f.ids, '{}'), "window" = n.window_size, is_suspect = n.is_suspect, not_before = n.not_before,
+    retry_at = n.retry_at, paced_until = n.paced_until, is_ordered = n.is_ordered,
     half_started_at = n.half_started_at, attempts = n.attempts, failures = n.failures,
     earlier_attempts = n.earlier_attempts, earlier_failures = n.earlier_failures, open_s = n.open_s,
-    open_until = n.open_until, failing_since = n.failing_since, is_warned = n.is_warned,
+    open_until = n.open_until, failing_since = n.failing_since, warned_at = n.warned_at,
     lease_token = CASE WHEN n.is_held THEN %(token)s::uuid END,
     leased_until = CASE WHEN n.is_held THEN %(lease_end)s::timestamptz END,
     due_at = CASE
@@ -145,10 +201,12 @@ FROM unnest(
     %(lanes)b::uuid[], %(windows)b::int[], %(is_suspect)b::bool[], %(not_before)b::timestamptz[],
     %(is_held)b::bool[], %(is_full)b::bool[], %(is_passed_over)b::bool[], %(half_started)b::timestamptz[],
     %(attempts)b::int[], %(failures)b::int[], %(earlier_attempts)b::int[], %(earlier_failures)b::int[],
-    %(open_s)b::int[], %(open_until)b::timestamptz[], %(failing_since)b::timestamptz[], %(is_warned)b::bool[]
+    %(open_s)b::int[], %(open_until)b::timestamptz[], %(failing_since)b::timestamptz[], %(warned_at)b::timestamptz[],
+    %(retry_at)b::timestamptz[], %(paced_until)b::timestamptz[], %(is_ordered)b::bool[]
 ) AS n (
     endpoint_id, window_size, is_suspect, not_before, is_held, is_full, is_passed_over, half_started_at, attempts,
-    failures, earlier_attempts, earlier_failures, open_s, open_until, failing_since, is_warned
+    failures, earlier_attempts, earlier_failures, open_s, open_until, failing_since, warned_at,
+    retry_at, paced_until, is_ordered
 )
 LEFT JOIN (
     SELECT endpoint_id, array_agg(delivery_id) AS ids
@@ -219,6 +277,11 @@ UPDATE deliveries_delivery d SET
     finished_at = CASE WHEN p.deleted_at IS NULL THEN NULL ELSE %(now)s::timestamptz END
 FROM taken, subscriptions_endpoint p
 WHERE d.id = taken.delivery_id AND p.id = d.endpoint_id
+"""
+
+OPEN_VERSIONS = """
+SELECT id, version FROM subscriptions_endpoint
+WHERE id = ANY (%(endpoints)b::uuid[]) AND is_active AND deleted_at IS NULL
 """
 
 NEXT_DUE = """

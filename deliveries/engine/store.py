@@ -138,16 +138,29 @@ class Store:
         params = {"lanes": list(lanes), "flying": list(flying), "now": now, "limit": SETTLE_ROWS}
         self._open.execute(statements.SETTLE, params)
 
-    def pick(self, rooms: dict[UUID, int], *, flying: Sequence[UUID], limit: int, now: datetime) -> list[Pick]:
-        """Up to so many due deliveries of each lane and `limit` in all; earlier lanes are served first."""
+    def pick(
+        self, rooms: dict[UUID, int], *, flying: Sequence[UUID], limit: int, most_bytes: int, now: datetime
+    ) -> list[Pick]:
+        """Up to so many due deliveries of each lane and `limit` in all, until their payloads make `most_bytes` or more;
+        earlier lanes are served first."""
+        # Sizes are only looked at where the largest payloads would be too much: it takes a fifth longer.
+        is_within = min(limit, sum(rooms.values())) * settings.PAYLOAD_MAX_BYTES <= most_bytes
+        statement = statements.PICK if is_within else statements.PICK_WITHIN
         params = {
             "lanes": list(rooms),
             "rooms": list(rooms.values()),
             "flying": list(flying),
             "limit": limit,
+            "most_bytes": most_bytes,
             "now": now,
         }
-        return [Pick(*row) for row in self._fetch(statements.PICK, params)]
+        return [Pick(*row) for row in self._fetch(statement, params)]
+
+    def arrange(self, lanes: Sequence[UUID]) -> bool:
+        """Put what waits for a retry where its endpoint wants it: in its old place, or where its time comes. True when
+        nothing is left to be moved."""
+        (is_done,) = self._fetch(statements.ARRANGE, {"lanes": list(lanes), "limit": SETTLE_ROWS})[0]
+        return bool(is_done)
 
     def save_lanes(self, lanes: Sequence[HeldLane], *, now: datetime) -> None:
         """Write back each lane: held while something is in the air, else released with its next due time."""
@@ -173,11 +186,18 @@ class Store:
                 "open_s": [lane.breaker.open_s for lane in lanes],
                 "open_until": [lane.breaker.open_until for lane in lanes],
                 "failing_since": [lane.streak.failing_since for lane in lanes],
-                "is_warned": [lane.streak.is_warned for lane in lanes],
+                "warned_at": [lane.streak.warned_at for lane in lanes],
+                "retry_at": [lane.retry_at for lane in lanes],
+                "paced_until": [lane.paced_until for lane in lanes],
+                "is_ordered": [lane.is_in_order for lane in lanes],
                 "flying_lanes": [endpoint_id for endpoint_id, _ in flying],
                 "flying": [delivery_id for _, delivery_id in flying],
             },
         )
+
+    def open_versions(self, endpoint_ids: Iterable[UUID]) -> dict[UUID, int]:
+        """The versions that those of these endpoints have now to which anything may be sent."""
+        return dict(self._fetch(statements.OPEN_VERSIONS, {"endpoints": list(endpoint_ids)}))
 
     def next_due(self, *, until: datetime, now: datetime, may_be_letters: bool = True) -> datetime | None:
         """When the next free lane comes due, if that is before `until`."""
@@ -187,9 +207,9 @@ class Store:
 
 
 def _lane_row(row: tuple[Any, ...]) -> LaneRow:
-    *plain, half, attempts, failures, earlier_attempts, earlier_failures, open_s, until, failing_since, is_warned = row
+    *plain, half, attempts, failures, earlier_attempts, earlier_failures, open_s, until, failing_since, warned_at = row
     breaker = Breaker(half, attempts, failures, earlier_attempts, earlier_failures, open_s, until)
-    return LaneRow(*plain, breaker=breaker, streak=Streak(failing_since, is_warned))
+    return LaneRow(*(*plain, breaker, Streak(failing_since, warned_at)))
 
 
 def _utc(moment: datetime) -> datetime:
@@ -209,7 +229,6 @@ def _result_arrays(results: Sequence[Result]) -> dict[str, Any]:
         "statuses": [result.decision.status for result in results],
         "counted": [result.decision.is_counted for result in results],
         "next_at": [result.next_attempt_at for result in results],
-        "entry_due": [result.entry_due_at for result in results],
         "urls": [result.sent.url for result in results],
         "request_headers": [result.sent.headers for result in results],
         "request_bodies": [result.sent.body for result in results],

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
+from dispatcher import pace
 from dispatcher.breaker import CLOSED, Breaker
 from dispatcher.outcomes import Outcome
 from dispatcher.retry import Decision
@@ -21,7 +22,11 @@ class LaneRow:
     in_flight: list[UUID]
     window: int
     is_suspect: bool
-    not_before: datetime | None
+    # Until when an ordered lane waits for its first delivery, and until when the rate limit allows nothing.
+    retry_at: datetime | None
+    paced_until: datetime | None
+    # Whether its entries stand in order. Follows what the endpoint says once nothing is in the air.
+    is_in_order: bool
     version: int
     is_active: bool
     is_deleted: bool
@@ -45,11 +50,18 @@ class HeldLane:
 
     row: LaneRow
     window: Window
-    not_before: datetime | None
+    retry_at: datetime | None = None
+    paced_until: datetime | None = None
+    is_in_order: bool = False
     breaker: Breaker = CLOSED
     streak: Streak = NO_STREAK
     flying: set[UUID] = field(default_factory=set)
+    # How many the last turn took from it, and when they had left.
+    taken: int = 0
+    sent_at: datetime | None = None
     is_full: bool = False
+    # Whether it may only have a few in flight, because the drain carries so much.
+    is_crowded: bool = False
     # Whether it was due, and the turn had picked all it may before it came to this lane.
     is_passed_over: bool = False
 
@@ -58,9 +70,30 @@ class HeldLane:
         return ceiling_of(max_in_flight=self.row.max_in_flight, is_ordered=self.row.is_ordered)
 
     @property
+    def is_rearranging(self) -> bool:
+        """Whether its entries do not stand yet as the endpoint wants them."""
+        return self.is_in_order != self.row.is_ordered
+
+    @property
     def room(self) -> int:
         """How many more may be sent now, were capacity unlimited."""
+        if self.is_rearranging:
+            return 0
         return max(0, min(self.window.size, self.ceiling) - len(self.flying))
+
+    @property
+    def not_before(self) -> datetime | None:
+        """The latest of what holds the lane back."""
+        reasons = (self.retry_at, self.paced_until, self.breaker.open_until)
+        return max((moment for moment in reasons if moment is not None), default=None)
+
+    @property
+    def paced_as_sent(self) -> datetime | None:
+        """Until when the rate limit allows nothing, counted from when the last slice had really left."""
+        rate = self.row.rate_limit
+        if rate is None or self.sent_at is None or not self.taken:
+            return self.paced_until
+        return max(filter(None, [self.paced_until, pace.after(None, sent=self.taken, rate=rate, at=self.sent_at)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +115,7 @@ class Pick:
     occurred_at: datetime
     merchant_id: UUID
     is_live: bool
+    next_attempt_at: datetime | None = None
 
     @property
     def number(self) -> int:
@@ -110,8 +144,6 @@ class Result:
     started_at: datetime
     finished_at: datetime
     next_attempt_at: datetime | None
-    # Where the entry waits: an ordered lane keeps the place of a delivery that failed, and waits as a whole.
-    entry_due_at: datetime
 
     is_bare: bool = False
 

@@ -17,7 +17,13 @@ class Lane(models.Model):
     endpoint_id = models.UUIDField(primary_key=True)
     due_at = models.DateTimeField(null=True)
     not_before = models.DateTimeField(
-        null=True, help_text="Nothing is sent before this: an ordered retry waits, or a breaker is open."
+        null=True, help_text="Nothing is sent before this: the latest of what holds the lane back."
+    )
+    # What holds it back, besides `open_until`.
+    retry_at = models.DateTimeField(null=True, help_text="An ordered lane waits as a whole for its first delivery.")
+    paced_until = models.DateTimeField(null=True, help_text="The rate limit allows nothing before this.")
+    is_ordered = models.BooleanField(
+        default=False, db_default=False, help_text="Whether its entries stand in order; follows the endpoint's wish."
     )
     lease_token = models.UUIDField(null=True)
     leased_until = models.DateTimeField(null=True)
@@ -34,7 +40,7 @@ class Lane(models.Model):
     open_until = models.DateTimeField(null=True, help_text="Null: closed. In the past: a probe may be sent.")
     # The streak, as dispatcher.streak has it.
     failing_since = models.DateTimeField(null=True, help_text="Nothing was delivered since; null after a delivery.")
-    is_warned = models.BooleanField(default=False, db_default=False, help_text="Whether its members were told.")
+    warned_at = models.DateTimeField(null=True, help_text="When its members were told that it fails.")
 
     class Meta:
         constraints = [

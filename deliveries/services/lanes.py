@@ -1,4 +1,4 @@
-"""Lanes from outside of the engine: made where they are missing, locked in order, and let out of their breakers."""
+"""Lanes from outside of the engine: made where they are missing, locked in order, let out of waits that are over."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -24,11 +24,21 @@ PROBE_NOW = """
 WITH held_back AS MATERIALIZED (
     SELECT endpoint_id FROM deliveries_lane
     WHERE endpoint_id = ANY (%(endpoints)s::uuid[]) AND open_until > %(now)s
-    AND (not_before IS NULL OR not_before = open_until)
     ORDER BY endpoint_id FOR NO KEY UPDATE
 )
-UPDATE deliveries_lane l SET open_until = %(now)s, not_before = NULL
+UPDATE deliveries_lane l SET open_until = %(now)s, not_before = GREATEST(l.retry_at, l.paced_until)
 FROM held_back h WHERE l.endpoint_id = h.endpoint_id
+"""
+
+FORGET_ORDER = """
+WITH torn AS MATERIALIZED (
+    SELECT l.endpoint_id FROM deliveries_lane l JOIN subscriptions_endpoint p ON p.id = l.endpoint_id
+    WHERE l.retry_at > clock_timestamp() AND NOT p.ordered
+    AND (%(endpoints)s::uuid[] IS NULL OR l.endpoint_id = ANY (%(endpoints)s::uuid[]))
+    ORDER BY l.endpoint_id FOR NO KEY UPDATE OF l
+)
+UPDATE deliveries_lane l SET retry_at = NULL, not_before = GREATEST(l.open_until, l.paced_until)
+FROM torn t WHERE l.endpoint_id = t.endpoint_id
 """
 
 
@@ -45,6 +55,11 @@ def lock(endpoint_ids: Collection[UUID]) -> None:
 def probe_now(endpoint_ids: Collection[UUID], *, now: datetime) -> None:
     """Let lanes whose breaker is open send their probe at once. A wait of any other kind goes on."""
     _run(PROBE_NOW, {"endpoints": list(endpoint_ids), "now": now})
+
+
+def forget_order(endpoint_ids: Collection[UUID] | None = None) -> None:
+    """Lanes, all or these, whose endpoints want no order any more: they need not wait for their first delivery."""
+    _run(FORGET_ORDER, {"endpoints": None if endpoint_ids is None else list(endpoint_ids)})
 
 
 def _run(sql: str, params: dict[str, Any]) -> None:

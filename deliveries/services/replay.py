@@ -18,16 +18,16 @@ from subscriptions.services import audit
 
 RESEND = """
 WITH asked AS MATERIALIZED (
-    SELECT d.id, d.endpoint_id, d.status, d.next_attempt_at, d.id = ANY (l.in_flight) AS is_flying, p.ordered
+    SELECT d.id, d.endpoint_id, d.status, d.next_attempt_at, d.id = ANY (l.in_flight) AS is_flying
     FROM deliveries_delivery d
     JOIN deliveries_lane l ON l.endpoint_id = d.endpoint_id
-    JOIN subscriptions_endpoint p ON p.id = d.endpoint_id
     WHERE d.id = ANY (%(deliveries)s::uuid[])
     ORDER BY d.id FOR NO KEY UPDATE OF d
 ),
 begun AS (
     UPDATE deliveries_delivery d SET
-        status = 'pending', finished_at = NULL, next_attempt_at = LEAST(a.next_attempt_at, %(now)s),
+        status = 'pending', finished_at = NULL,
+        next_attempt_at = LEAST(a.next_attempt_at, %(now)s, statement_timestamp()),
         -- What was final or held begins its schedule anew; what is still being tried goes on with it.
         attempts_counted = CASE WHEN a.status = 'pending' THEN d.attempts_counted ELSE 0 END,
         attempts_uncounted = CASE WHEN a.status = 'pending' THEN d.attempts_uncounted ELSE 0 END
@@ -36,8 +36,9 @@ begun AS (
 ),
 entered AS (
     INSERT INTO deliveries_laneentry AS e (delivery_id, endpoint_id, due_at, trigger)
-    -- Never later than the database's own clock: a web host whose clock is ahead must not delay what it asks for.
-    SELECT id, endpoint_id, LEAST(%(now)s, clock_timestamp()), 'replay' FROM begun
+    -- Never later than the database's own clock: a web host whose clock is ahead must not delay what it asks for. The
+    -- same for all, so that they stand in the order of their ids.
+    SELECT id, endpoint_id, LEAST(%(now)s, statement_timestamp()), 'replay' FROM begun
     -- What is due already keeps its place in the lane.
     ON CONFLICT (delivery_id) DO UPDATE SET
         due_at = LEAST(e.due_at, excluded.due_at),
@@ -45,8 +46,8 @@ entered AS (
 ),
 released AS (
     -- An ordered lane waits as a whole for the retry of its first delivery; a wait of any other kind goes on.
-    UPDATE deliveries_lane l SET not_before = NULL FROM asked a
-    WHERE l.endpoint_id = a.endpoint_id AND a.ordered AND NOT a.is_flying AND l.not_before = a.next_attempt_at
+    UPDATE deliveries_lane l SET retry_at = NULL, not_before = GREATEST(l.open_until, l.paced_until) FROM asked a
+    WHERE l.endpoint_id = a.endpoint_id AND NOT a.is_flying AND l.retry_at = a.next_attempt_at
 )
 SELECT id FROM asked
 """

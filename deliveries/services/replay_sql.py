@@ -91,7 +91,7 @@ owed AS (
 ),
 entered AS (
     INSERT INTO deliveries_laneentry (delivery_id, endpoint_id, due_at, trigger)
-    SELECT id, endpoint_id, LEAST(%(now)s, clock_timestamp()), 'replay' FROM owed
+    SELECT id, endpoint_id, LEAST(%(now)s, statement_timestamp()), 'replay' FROM owed
 )
 SELECT count(*) FROM owed
 """

@@ -16,6 +16,7 @@ from deliveries.selectors.log import ID_SLACK, first_id
 from deliveries.services import lanes, replay_sql
 from deliveries.services.replay import begin_again
 from subscriptions.errors import Conflict, FieldError, Invalid
+from subscriptions.killpoints import reached
 from subscriptions.models import Endpoint
 from subscriptions.services import audit
 
@@ -27,8 +28,12 @@ LANE_MOST = 1_000
 # A replay waits while so much is due in its lane already: new events stand behind at most this, not behind a million.
 SLICE_S = 0.5
 # One replay's share of a tick. Others have theirs, and a worker is free again soon.
+TICK_S = 5.0
+# All of them together. The few workers for chores have others to do, such as the sweep, every few seconds.
 RUNNING_MOST = 50
 # Replays that one tick advances, those that waited longest first.
+SPARED = timedelta(minutes=15)
+# Before retention takes an event away, nothing is begun for it any more: hosts' clocks differ, and steps last.
 COUNT_STEPS = 5
 # Steps that a count looks ahead: 100,000 rows of the log, less than half a second.
 
@@ -89,7 +94,7 @@ def count(
     draft = Replay(endpoint_id=endpoint.id, owner_id=endpoint.owner_id, kind=kind, since=since, until=until)
     total = 0
     for _ in range(COUNT_STEPS):
-        found = _find(draft, most=LOOK_MOST[kind])
+        found = _find(draft, most=LOOK_MOST[kind], now=now)
         total += len(found.ids)
         if found.is_end:
             return Count(total, is_exact=True)
@@ -108,13 +113,18 @@ def stop(*, replay_id: UUID, owner_id: UUID, actor: str, now: datetime) -> Repla
 
 
 def advance(*, clock: Callable[[], datetime]) -> int:
-    """One tick: every running replay goes on for a slice of time. Returns how many deliveries it made due.
+    """One tick: running replays go on for a slice of time each. Returns how many deliveries it made due.
 
     Any number of ticks may run at once; a replay that another one holds is passed over. One that dies loses nothing:
     the cursor moves with the rows that it stands for.
     """
     running = Replay.objects.filter(status=Replay.Status.RUNNING).order_by("updated_at")
-    return sum(_run_slice(replay_id, clock) for replay_id in running.values_list("id", flat=True)[:RUNNING_MOST])
+    deadline, sent = time.monotonic() + TICK_S, 0
+    for replay_id in running.values_list("id", flat=True)[:RUNNING_MOST]:
+        sent += _run_slice(replay_id, clock)
+        if time.monotonic() >= deadline:
+            break
+    return sent
 
 
 def _run_slice(replay_id: UUID, clock: Callable[[], datetime]) -> int:
@@ -149,12 +159,13 @@ def _take_step(replay: Replay, endpoint: Endpoint, *, now: datetime) -> int:
     if replay.kind == Replay.Kind.MISSING:
         with connection.cursor() as cursor:
             cursor.execute(replay_sql.ONE_AT_A_TIME)
-    found = _find(replay, most=STEP_MOST)
+    found = _find(replay, most=STEP_MOST, now=now)
     sent = _send(replay, found.ids, now=now) if found.ids else 0
     replay.sent += sent
     replay.cursor = found.last or replay.cursor
     replay.updated_at = now
     replay.save(update_fields=["sent", "cursor", "updated_at"])
+    reached("replay.stepped")
     if found.is_end:
         _end(replay, Replay.Status.FINISHED, now=now)
         _note(replay, "replay.finished", endpoint, actor=replay.actor, now=now)
@@ -167,13 +178,15 @@ def _is_lane_full(replay: Replay, *, now: datetime) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _find(replay: Replay, *, most: int) -> _Found:
+def _find(replay: Replay, *, most: int, now: datetime) -> _Found:
     kind = Replay.Kind(replay.kind)
+    # Looked at again in every step: a replay may run for days.
+    since = max(replay.since, _oldest(now))
     params: dict[str, Any] = {
         "endpoint": replay.endpoint_id,
-        "after": replay.cursor or first_id(replay.since, slack=-ID_SLACK),
+        "after": replay.cursor or first_id(since, slack=-ID_SLACK),
         "before": first_id(replay.until, slack=ID_SLACK),
-        "since": replay.since,
+        "since": since,
         "until": replay.until,
         "status": _STATUS.get(kind),
         "look": LOOK_MOST[kind],
@@ -199,11 +212,15 @@ def _send(replay: Replay, ids: list[UUID], *, now: datetime) -> int:
 
 def _window(since: datetime | None, until: datetime | None, *, now: datetime) -> tuple[datetime, datetime]:
     """What is asked for, within what can still be there."""
-    oldest = now - timedelta(days=settings.RETENTION_DAYS)
+    oldest = _oldest(now)
     since, until = max(since or oldest, oldest), min(until or now, now)
     if since >= until:
         raise Invalid(FieldError("/since", "invalid_window", "The window is empty: `since` must be before `until`."))
     return since, until
+
+
+def _oldest(now: datetime) -> datetime:
+    return now - timedelta(days=settings.RETENTION_DAYS) + SPARED
 
 
 def _refuse_closed(endpoint: Endpoint) -> None:

@@ -3,6 +3,7 @@
 from django.db import connection
 
 from deliveries.selectors import counts_sql
+from subscriptions.killpoints import reached
 
 DELTAS_A_STEP = 200
 # Up to 256 attempts each: a step is one transaction of a fraction of a second, and what it locks are hourly counts,
@@ -51,6 +52,7 @@ def roll_up() -> int:
     taken = 0
     for _ in range(STEPS_A_RUN):
         count = _step()
+        reached("roll_up.stepped")
         taken += count
         if count < DELTAS_A_STEP:
             break

@@ -40,7 +40,7 @@ from subscriptions.services import endpoints
 SUMMARY = ("shown_id", "state", "disabled", "created", "updated", "deleted")
 TYPES_IN_LIST = 3
 UNREADABLE = (
-    "A stored secret cannot be decrypted since {:%Y-%m-%d %H:%M:%S} UTC: nothing is sent, and what is tried too often "
+    "Since {:%Y-%m-%d %H:%M:%S} UTC a stored secret cannot be decrypted: nothing is sent, and what is tried too often "
     "is held. Bring the missing key back into ENCRYPTION_KEYS, or have the secret rotated, then release what is held."
 )
 

@@ -4,6 +4,7 @@ from subscriptions.models.access import ApiKey, AuditEntry, LoginTries, StoredAn
 from subscriptions.models.catalogue import EventType
 from subscriptions.models.endpoints import Endpoint, SigningSecret
 from subscriptions.models.formats import AddressCheck, MessageTemplate, ProviderKey, WireProfile
+from subscriptions.models.members import Membership, Notice
 from subscriptions.models.merchants import Account, Merchant
 from subscriptions.models.rules import Rule
 
@@ -15,8 +16,10 @@ __all__ = [
     "Endpoint",
     "EventType",
     "LoginTries",
+    "Membership",
     "Merchant",
     "MessageTemplate",
+    "Notice",
     "ProviderKey",
     "Rule",
     "SigningSecret",

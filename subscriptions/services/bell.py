@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 SETTLE = "deliveries.settle_endpoints"
 SEND_CODE = "deliveries.send_address_check"
+SEND_NOTICES = "deliveries.send_notices"
 IMPATIENT = {"socket_timeout": 0.3, "socket_connect_timeout": 0.3, "max_retries": 0}
 # Seconds. A healthy Redis answers within a millisecond; a change of an endpoint may wait this long for a sick one.
 
@@ -30,6 +31,13 @@ def ring_for_code(endpoint_id: UUID) -> None:
     transaction.on_commit(partial(_send_code, str(endpoint_id)), robust=True)
 
 
+def ring_for_notices(notice_ids: Iterable[UUID]) -> None:
+    """Have these notices sent once the present transaction is committed."""
+    ids = [str(notice_id) for notice_id in notice_ids]
+    if ids:
+        transaction.on_commit(partial(_send_notices, ids), robust=True)
+
+
 def _send(ids: list[str]) -> None:
     """A lost ring costs time only: the sweep finds what it would have announced."""
     _call(SETTLE, ids)
@@ -38,6 +46,11 @@ def _send(ids: list[str]) -> None:
 def _send_code(endpoint_id: str) -> None:
     """A lost ring costs a code: whoever waits for it asks for another."""
     _call(SEND_CODE, endpoint_id)
+
+
+def _send_notices(ids: list[str]) -> None:
+    """A lost ring costs time only: the sweep rings again for what is owed."""
+    _call(SEND_NOTICES, ids)
 
 
 def _call(task: str, argument: list[str] | str) -> None:

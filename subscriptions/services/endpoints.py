@@ -9,13 +9,14 @@ from uuid import UUID
 from django.db import transaction
 
 from subscriptions.errors import Conflict
-from subscriptions.models import AddressCheck, Endpoint, Merchant, Rule, SigningSecret
+from subscriptions.models import AddressCheck, Endpoint, Merchant, Notice, Rule, SigningSecret
 from subscriptions.selectors import endpoints as selectors
 from subscriptions.services import (
     address_checks,
     audit,
     endpoint_rows,
     endpoint_rules,
+    notices,
     provider_keys,
     signing_secrets,
     vault,
@@ -23,6 +24,7 @@ from subscriptions.services import (
 from subscriptions.services.endpoint_auth import NO_AUTH, Auth
 from subscriptions.services.endpoint_channels import NOT_CONFIRMED, UNVERIFIED, is_letter, may_be_sent_to
 from subscriptions.services.locks import check_version, lock_endpoint, lock_merchant, share_provider_keys
+from subscriptions.services.notices import Failing
 
 MOST_ENDPOINTS = 20
 FAILING = "failing"
@@ -177,24 +179,31 @@ def _set_auth(endpoint: Endpoint, auth: Auth) -> None:
 
 
 @transaction.atomic
-def disable(*, endpoint_id: UUID, reason: str, now: datetime, actor: str = "system") -> bool:
-    """Switch an endpoint off for a `reason` such as `http_gone`. False if it was off or gone already."""
+def disable(
+    *, endpoint_id: UUID, reason: str, now: datetime, actor: str = "system", failing: Failing | None = None
+) -> bool:
+    """Switch an endpoint off for a `reason` such as `http_gone`. False if it was off or gone already. Its members are
+    told where `failing` says what they shall know."""
     endpoint = Endpoint.objects.select_for_update(no_key=True).filter(id=endpoint_id, is_active=True).first()
     if endpoint is None:
         return False
     endpoint_rows.switch(endpoint, is_active=False, now=now, reason=reason)
     endpoint_rows.save(endpoint, now=now)
     note(endpoint, "endpoint.disabled", fields=[reason], now=now, actor=actor)
+    if failing is not None:
+        notices.write(endpoint, Notice.Kind.DISABLED, failing, now=now)
     return True
 
 
 @transaction.atomic
-def warn(*, endpoint_id: UUID, now: datetime, actor: str = "system") -> bool:
-    """Write down that an endpoint has failed for half of the time after which it is disabled. False if it is off."""
+def warn(*, endpoint_id: UUID, failing: Failing, now: datetime, actor: str = "system") -> bool:
+    """Tell the members that an endpoint has failed for half of the time after which it is disabled. False if it is
+    off."""
     endpoint = Endpoint.objects.filter(id=endpoint_id, is_active=True).first()
     if endpoint is None:
         return False
     note(endpoint, "endpoint.failing", fields=(), now=now, actor=actor)
+    notices.write(endpoint, Notice.Kind.FAILING, failing, now=now)
     return True
 
 

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from dispatcher.ids import Prefix
 from subscriptions.errors import Conflict, FieldError, Invalid, NotFound
-from subscriptions.models import Account, ApiKey, Endpoint, Merchant, Rule
+from subscriptions.models import Account, ApiKey, Endpoint, Membership, Merchant, Rule
 from subscriptions.models.merchants import REFERENCE_LENGTH
 from subscriptions.selectors import merchants as selectors
 from subscriptions.services import audit, endpoints, shapes
@@ -68,7 +68,8 @@ def update(*, merchant: Merchant, data: Mapping[str, Any], now: datetime, actor:
 
 @transaction.atomic
 def delete(*, merchant: Merchant, now: datetime, actor: str) -> None:
-    """The row stays, so that the log can name it; endpoints are deleted, keys revoked, accounts and reference freed.
+    """The row stays, so that the log can name it; endpoints are deleted, keys revoked, members let go, accounts and
+    reference freed.
 
     Raises Conflict while merchants stand below it: theirs to move or delete first.
     """
@@ -81,6 +82,7 @@ def delete(*, merchant: Merchant, now: datetime, actor: str) -> None:
     Rule.objects.filter(owner=row).delete()
     ApiKey.objects.filter(merchant=row, revoked_at=None).update(revoked_at=now)
     Account.objects.filter(merchant=row).delete()
+    Membership.objects.filter(merchant=row).delete()
     row.deleted_at = now
     row.updated_at = now
     row.save()

@@ -11,6 +11,7 @@ from dispatcher.ids import Prefix, new_id, show
 from dispatcher.profiles.engine import provider_families
 from dispatcher.profiles.key_pairs import fingerprint, make_key_pair
 from subscriptions.errors import Conflict, FieldError, Invalid, NotFound
+from subscriptions.killpoints import reached
 from subscriptions.models import Endpoint, ProviderKey
 from subscriptions.selectors import profiles
 from subscriptions.selectors import provider_keys as selectors
@@ -99,6 +100,7 @@ def rotate(*, family: str, lead: timedelta, overlap: timedelta, now: datetime, a
         made.save(force_insert=True)
         _note(made, "provider_key.rotated" if previous else "provider_key.created", now=now, actor=actor)
         _raise_versions(family, now=now)
+        reached("provider_key.rotated")
     return Rotated(made, previous)
 
 

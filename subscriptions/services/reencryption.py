@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Manager, Model
 
 from dispatcher.keyring import DecryptionFailed
+from subscriptions.killpoints import reached
 from subscriptions.models import Endpoint, ProviderKey, SigningSecret, StoredAnswer
 from subscriptions.services import vault
 
@@ -72,7 +73,9 @@ def _renew_batch(sealed: Sealed, *, after: UUID) -> dict[UUID, str]:
     """The ids of the next rows in the order of ids, and what became of each."""
     manager: Manager[Any] = sealed.model._default_manager  # noqa: SLF001 - how Django names any model's manager
     rows = manager.exclude(**{sealed.column: None}).filter(pk__gt=after).order_by("pk")
-    return {row.pk: _renew(sealed, row) for row in rows.select_for_update(no_key=True)[:BATCH]}
+    renewed = {row.pk: _renew(sealed, row) for row in rows.select_for_update(no_key=True)[:BATCH]}
+    reached("reencryption.renewed")
+    return renewed
 
 
 def _renew(sealed: Sealed, row: Any) -> str:

@@ -12,6 +12,7 @@ from dispatcher.keyring import DecryptionFailed
 from dispatcher.profiles.model import Profile
 from dispatcher.profiles.secrets import InvalidSecret, check_secret, generate
 from subscriptions.errors import Conflict, FieldError, Invalid, NotFound
+from subscriptions.killpoints import reached
 from subscriptions.models import Endpoint, Merchant, SigningSecret
 from subscriptions.selectors import profiles
 from subscriptions.services import audit, endpoint_rows, vault
@@ -92,6 +93,7 @@ def rotate(
     endpoint.unreadable_since = None
     endpoint_rows.save(endpoint, now=now)
     _note(endpoint, "secret.rotated", row, now=now, actor=actor)
+    reached("secret.rotated")
     return Rotated(row, text, current.expires_at if current else None)
 
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deliveries.admin.bodies import HEX_BYTES, TEXT_CHARACTERS, pretty, read_body
-from deliveries.admin.reasons import GROUPS, WORDS
+from deliveries.admin.reasons import GROUPS
 from dispatcher.outcomes import Reason
+from dispatcher.words import WORDS
 
 
 @given(

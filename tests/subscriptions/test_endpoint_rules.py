@@ -255,6 +255,7 @@ def test_everything_that_may_be_set(alice: Person) -> None:
         "primary": False,
         "rule": None,
         "secret_set": True,
+        "unreadable_since": None,
         "verified_at": None,
         "version": 1,
     }

@@ -178,6 +178,19 @@ class TestRecover:
         total += run()
         assert total == 100 == LaneEntry.objects.count()
 
+    def test_a_tick_ends_in_time_and_the_next_goes_on_with_those_that_waited(
+        self, world: World, alice: Caller, make_endpoint: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(replays, "TICK_S", 0.0)
+        made = [make_endpoint(world.alice) for _ in range(3)]
+        publish_many(2)
+        settle("failed")
+        for endpoint in made:
+            alice.post(url(endpoint, "recover"), {"since": since(hours=1)})
+        assert [run() for _ in range(4)] == [2, 2, 2, 0]
+        due = LaneEntry.objects.order_by("due_at").values_list("endpoint_id", flat=True)
+        assert list(dict.fromkeys(due)) == [endpoint.id for endpoint in made]
+
     def test_stops_when_the_endpoint_is_closed_meanwhile(self, alice: Caller, endpoint: Endpoint) -> None:
         publish_many(2)
         settle("failed")

@@ -38,7 +38,7 @@ class HandDrain:
         return plan
 
 
-def result(pick: Pick, reason: Reason, *, now: datetime, status: int | None = None, is_ordered: bool = False) -> Result:
+def result(pick: Pick, reason: Reason, *, now: datetime, status: int | None = None) -> Result:
     outcome = Outcome(reason, status)
     decision = decide(
         outcome,
@@ -49,8 +49,7 @@ def result(pick: Pick, reason: Reason, *, now: datetime, status: int | None = No
         jitter=0,
     )
     next_at = None if decision.wait_s is None else now + timedelta(seconds=decision.wait_s)
-    entry_due = pick.due_at if is_ordered or next_at is None else next_at
-    return Result(new_id(), pick, Sent("https://r.example/", "", None), outcome, decision, now, now, next_at, entry_due)
+    return Result(new_id(), pick, Sent("https://r.example/", "", None), outcome, decision, now, now, next_at)
 
 
 @pytest.fixture

@@ -198,10 +198,9 @@ class TestLetOut:
         assert len(drain.turn(now=now + seconds(15)).picks) == 1
 
     def test_an_ordered_wait_goes_on(self, endpoint: Endpoint, now: datetime) -> None:
-        Lane.objects.update(not_before=now + seconds(500))
+        Lane.objects.update(retry_at=now + seconds(500), not_before=now + seconds(500))
         lanes.probe_now([endpoint.id], now=now + seconds(1))
-        lane = Lane.objects.get()
-        assert (lane.open_until, lane.not_before) == (now + seconds(30), now + seconds(500))
+        assert Lane.objects.get().not_before == now + seconds(500)
 
     def test_disabling_it_starts_with_a_clean_slate(self, endpoint: Endpoint, drain: HandDrain, now: datetime) -> None:
         Endpoint.objects.update(is_active=False)
@@ -221,7 +220,7 @@ class TestStreak:
 
     def due(self, now: datetime) -> None:
         LaneEntry.objects.update(due_at=now)
-        Lane.objects.update(due_at=now, not_before=None)
+        Lane.objects.update(due_at=now, not_before=None, retry_at=None)
 
     def test_is_warned_of_half_way_once_and_ends_with_disabling(
         self, endpoint: Endpoint, publish: Callable[[int], None], drain: HandDrain, now: datetime
@@ -245,4 +244,4 @@ class TestStreak:
         self.due(moment)
         assert self.fail(drain, now=moment, reason=DELIVERED) == {}
         lane = Lane.objects.get()
-        assert (lane.failing_since, lane.is_warned) == (None, False)
+        assert (lane.failing_since, lane.warned_at) == (None, None)

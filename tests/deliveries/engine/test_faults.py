@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -16,15 +17,15 @@ from deliveries.doorbell import BELL_KEY
 from deliveries.engine import process, stopping, store
 from deliveries.engine.drain import Drain
 from deliveries.engine.store import LEASE, LEASE_BEYOND_ATTEMPT, Store
-from deliveries.engine.values import HeldLane
+from deliveries.engine.values import HeldLane, Pick
 from deliveries.models import Attempt, Delivery, Lane, LaneEntry
 from deliveries.services import publish
 from dispatcher.outcomes import Reason
 from dispatcher.window import Window
 from subscriptions.models import Endpoint, Merchant
 from tests.deliveries.engine.conftest import HandDrain, result
-from tests.receivers.receiver import Receiver
-from tests.receivers.scripts import keep_alive
+from tests.receivers.receiver import Connection, Receiver
+from tests.receivers.scripts import OK, hold, keep_alive
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -177,6 +178,19 @@ class TestLeases:
         assert [pick.number for pick in plan.picks] == [3]
         assert Lane.objects.get().in_flight == [late.delivery_id]
 
+    def test_a_lane_lost_and_won_back_by_a_claim_is_named_as_lost(
+        self, endpoint: Endpoint, make_drain: Callable[[], HandDrain], publish_many: Make, clock: datetime
+    ) -> None:
+        publish_many("alice", 1, now=clock)
+        frozen, heir = make_drain(), make_drain()
+        frozen.turn(now=clock)
+        later = clock + LEASE
+        [pick] = heir.turn(now=later).picks
+        heir.turn(now=later, results=[result(pick, Reason.HTTP_SERVER_ERROR, now=later)])
+        # Nothing of its first lease has landed yet: unless it is told, it would take it for news of the second.
+        plan = frozen.turn(now=later + timedelta(seconds=11))
+        assert (plan.lost, [pick.number for pick in plan.picks]) == ({endpoint.id}, [3])
+
     def test_abandoned_requests_never_land_and_their_deliveries_can_be_sent_again(
         self, endpoint: Endpoint, drain: HandDrain, publish_many: Make, clock: datetime
     ) -> None:
@@ -196,6 +210,62 @@ class TestLeases:
     def test_a_lease_outlives_the_longest_attempt(self, timeout: float, lease: timedelta, settings: Any) -> None:
         settings.DELIVERY_TIMEOUT = timeout
         assert Store().lease == lease
+
+
+class TestStalls:
+    """A worker that was frozen, or waited long for Postgres, while its requests were in the air."""
+
+    @pytest.fixture(autouse=True)
+    def _soon(self, settings: Any) -> None:
+        settings.DELIVERY_TIMEOUT = 1.0
+
+    @pytest.fixture
+    def pick(
+        self, alice: Merchant, make_endpoint: Make, drain: HandDrain, publish_many: Make, clock: datetime
+    ) -> Iterator[Pick]:
+        """To a receiver that answers soon, and not at once."""
+
+        def script(connection: Connection) -> None:
+            connection.read_request()
+            connection.pause(0.3)
+            connection.send(OK)
+
+        with Receiver(script) as slow:
+            make_endpoint(alice, target=slow.url())
+            publish_many("alice", 1, now=clock)
+            yield drain.turn(now=clock).picks[0]
+
+    @pytest.mark.parametrize(("stalls", "reason"), [(0, Reason.INTERRUPTED), (3, Reason.RESPONSE_TIMEOUT)])
+    def test_a_timeout_that_nobody_watched_is_not_the_receivers_fault(
+        self, pick: Pick, clock: datetime, stalls: int, reason: Reason
+    ) -> None:
+        """But not for ever: a platform that always stands still must come to an end."""
+        sender = process._engine().sender
+        sender.send([replace(pick, attempts_uncounted=stalls)], versions={pick.endpoint_id: 0}, now=clock)
+        assert sender.poll(0.1, now=lambda: clock) == []
+        time.sleep(1.2)
+        [landed] = land(sender, clock)
+        assert (landed.outcome.reason, landed.decision.is_counted) == (reason, stalls > 0)
+        assert (landed.next_attempt_at == clock) == (stalls == 0)
+
+    def test_a_timeout_that_was_watched_counts(
+        self, alice: Merchant, make_endpoint: Make, drain: HandDrain, publish_many: Make, clock: datetime
+    ) -> None:
+        with Receiver(hold) as silent:
+            silent_one = make_endpoint(alice, target=silent.url())
+            publish_many("alice", 1, now=clock)
+            [pick] = drain.turn(now=clock).picks
+            sender = process._engine().sender
+            sender.send([pick], versions={silent_one.id: 0}, now=clock)
+            assert [one.outcome.reason for one in land(sender, clock)] == [Reason.RESPONSE_TIMEOUT]
+
+
+def land(sender: Any, clock: datetime) -> list[Any]:
+    landed: list[Any] = []
+    until = time.monotonic() + 5
+    while not landed and time.monotonic() < until:
+        landed += sender.poll(0.05, now=lambda: clock)
+    return landed
 
 
 class TestPostgres:

@@ -284,7 +284,7 @@ class TestClosedEndpoints:
         Endpoint.objects.update(ordered=True)
         publish_many("alice", 2, now=clock)
         [pick] = drain.turn(now=clock).picks
-        drain.turn(now=clock, results=[result(pick, Reason.HTTP_SERVER_ERROR, now=clock, is_ordered=True)])
+        drain.turn(now=clock, results=[result(pick, Reason.HTTP_SERVER_ERROR, now=clock)])
         Lane.objects.update(not_before=clock + timedelta(hours=8), due_at=clock + timedelta(hours=8))
         Endpoint.objects.update(is_active=False)
         sweep()
@@ -301,7 +301,7 @@ class TestClosedEndpoints:
         publish_many("alice", 1, now=clock)
         [pick] = drain.turn(now=clock).picks
         Endpoint.objects.update(is_active=False)
-        drain.turn(now=clock, results=[result(pick, Reason.HTTP_SERVER_ERROR, now=clock, is_ordered=True)])
+        drain.turn(now=clock, results=[result(pick, Reason.HTTP_SERVER_ERROR, now=clock)])
         assert Lane.objects.get().not_before is None
 
 
@@ -313,7 +313,7 @@ class TestOrdered:
         publish_many("alice", 3, now=clock)
         [first] = drain.turn(now=clock).picks
         assert drain.turn(now=clock).picks == []
-        failed = result(first, Reason.HTTP_SERVER_ERROR, now=clock, is_ordered=True)
+        failed = result(first, Reason.HTTP_SERVER_ERROR, now=clock)
         assert drain.turn(now=clock, results=[failed]).picks == []
         publish_many("alice", 1, now=clock)
         assert drain.turn(now=clock + timedelta(seconds=9)).picks == []
@@ -321,24 +321,9 @@ class TestOrdered:
         at = clock + timedelta(seconds=10)
         while picks := drain.turn(now=at).picks:
             seen += [pick.payload for pick in picks]
-            done = [result(pick, Reason.DELIVERED, now=at, is_ordered=True) for pick in picks]
+            done = [result(pick, Reason.DELIVERED, now=at) for pick in picks]
             seen += [pick.payload for pick in drain.turn(now=at, results=done, is_claiming=False).picks]
         assert seen == [b"0", b"1", b"2", b"0"]
-
-
-class TestRateLimit:
-    def test_slices_at_the_rate(
-        self, endpoint: Endpoint, drain: HandDrain, publish_many: Make, clock: datetime
-    ) -> None:
-        Endpoint.objects.update(rate_limit=20)
-        publish_many("alice", 10, now=clock)
-        sent = []
-        for tenth in range(5):
-            at = clock + timedelta(milliseconds=50 * tenth)
-            picks = drain.turn(now=at).picks
-            sent.append(len(picks))
-            drain.turn(now=at, results=[result(pick, Reason.DELIVERED, now=at) for pick in picks])
-        assert sent == [2, 0, 2, 0, 2]
 
 
 class TestSweep:
