@@ -13,6 +13,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ class Recorder:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.acceptance.recorder", str(self.file)],
             cwd=ROOT,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
@@ -261,7 +263,14 @@ def _answer(status: int, headers: str = "") -> bytes:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("file", type=Path)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     asyncio.run(Server(Book(parser.parse_args().file)).serve())
+
+
+def _end_with_parent() -> None:
+    """Its end of the pipe is closed when it is gone, however it went."""
+    sys.stdin.read()
+    os._exit(0)
 
 
 def _say(line: str) -> None:

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
+from django.db import connection
 from kombu.serialization import dumps, loads
 
 from deliveries import tasks
 from deliveries.models import Delivery, Event, Lane
+from deliveries.services import alone
 from subscriptions.models import Merchant
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,3 +54,21 @@ def test_settle_wakes_the_lane(alice: Merchant, make_endpoint: Make) -> None:
     Lane.objects.create(endpoint_id=endpoint.id)
     tasks.settle_endpoints([str(endpoint.id)])
     assert Lane.objects.get().due_at is not None
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_ticks_that_pile_up_behind_one_that_runs_have_nothing_to_do(
+    is_held: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks: list[bool] = []
+    monkeypatch.setattr(tasks.replays, "advance", lambda **_: ticks.append(True))
+    parameters = connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}
+    with psycopg.connect(**parameters, autocommit=True) as other:
+        if is_held:
+            other.execute("SELECT pg_advisory_lock(%s)", [alone.REPLAYS])
+        tasks.advance_replays()
+        assert ticks == [True] * (not is_held)
+        with connection.cursor() as cursor:
+            # Once the tick is over it is nobody's, or still the other's.
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [alone.REPLAYS])
+            assert cursor.fetchone() == (False,)
