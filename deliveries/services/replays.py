@@ -34,6 +34,8 @@ RUNNING_MOST = 50
 # Replays that one tick advances, those that waited longest first.
 SPARED = timedelta(minutes=15)
 # Before retention takes an event away, nothing is begun for it any more: hosts' clocks differ, and steps last.
+CLOCK_SLACK = timedelta(minutes=15)
+# Hosts' clocks differ. Until now means all that is there, also what another host stamped a little later than that.
 COUNT_STEPS = 5
 # Steps that a count looks ahead: 100,000 rows of the log, less than half a second.
 
@@ -213,7 +215,8 @@ def _send(replay: Replay, ids: list[UUID], *, now: datetime) -> int:
 def _window(since: datetime | None, until: datetime | None, *, now: datetime) -> tuple[datetime, datetime]:
     """What is asked for, within what can still be there."""
     oldest = _oldest(now)
-    since, until = max(since or oldest, oldest), min(until or now, now)
+    since = max(since or oldest, oldest)
+    until = now + CLOCK_SLACK if until is None else min(until, now)
     if since >= until:
         raise Invalid(FieldError("/since", "invalid_window", "The window is empty: `since` must be before `until`."))
     return since, until

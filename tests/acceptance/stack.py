@@ -25,7 +25,16 @@ from config.embedded.services import Services
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 60.0
 STOP_S = 30.0
-FOREIGN = ("DATABASE_URL", "REDIS_URL", "SIGNET_STATE_DIR", "PORT", "HTTP_CLIENT", "RETRY_SCHEDULE", "DELIVERY_TIMEOUT")
+FOREIGN = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "SIGNET_STATE_DIR",
+    "SIGNET_ROLE",
+    "PORT",
+    "HTTP_CLIENT",
+    "RETRY_SCHEDULE",
+    "DELIVERY_TIMEOUT",
+)
 
 
 @dataclass(frozen=True, slots=True)
