@@ -122,8 +122,9 @@ def grow(hostile: list[Case], make_merchant: Make, make_endpoint: Make, round_: 
         assert process.drain() == len(hostile)
 
 
-def _drop_what_others_left() -> None:
-    """Sockets that earlier tests forgot would be found, and told of, by the collections of the next one."""
+def _collect() -> None:
+    """This test is about memory. A TLS socket of a receiver or client that broke off in a handshake is now and then
+    closed only here, and told of as a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
@@ -131,15 +132,15 @@ def _drop_what_others_left() -> None:
 
 def test_the_worker_is_no_larger_afterwards(make_merchant: Make, make_endpoint: Make, make_type: Make) -> None:
     """The receivers of this test live in the same process, and are counted with it."""
-    _drop_what_others_left()
+    _collect()
     make_type("invoice.paid")
     quick = [case for case in CASES if not case.lasts]
     grow(quick, make_merchant, make_endpoint, 1)
-    gc.collect()
+    _collect()
     tracemalloc.start()
     try:
         grow(quick, make_merchant, make_endpoint, 2)
-        gc.collect()
+        _collect()
         left, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
