@@ -10,7 +10,7 @@ from kombu.serialization import dumps, loads
 
 from deliveries import tasks
 from deliveries.models import Delivery, Event, Lane
-from deliveries.services import alone
+from deliveries.services import alone, replays
 from subscriptions.models import Merchant
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,7 +61,7 @@ def test_ticks_that_pile_up_behind_one_that_runs_have_nothing_to_do(
     is_held: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks: list[bool] = []
-    monkeypatch.setattr(tasks.replays, "advance", lambda **_: ticks.append(True))
+    monkeypatch.setattr(replays, "advance", lambda **_: ticks.append(True))
     parameters = connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}
     with psycopg.connect(**parameters, autocommit=True) as other:
         if is_held:
