@@ -1,23 +1,53 @@
-"""The broker's transport: kombu's for Redis, which drops what is no message of ours instead of ending the worker.
+"""The broker's transport: kombu's for Redis, with its two ways to lose a worker closed.
 
 Whatever lies in a queue there is read by every worker. kombu and Celery take for granted that they wrote it themselves:
-one line of something else, and the node ends with an exception, takes up its next message, and ends again.
+one line of something else, and the node ends with an exception, takes up its next message, and ends again. Here it is
+dropped.
+
+And a worker may hold only so many messages. One whose acknowledgement Redis did not hear (frozen, restarted) is counted
+as held for ever: after as many as the worker has children it stands still, healthy to look at. Here it is let go.
 """
 
 import binascii
 import json
 import logging
 from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import current_app
-from kombu.transport import redis
+from kombu.transport import redis, virtual
 
 logger = logging.getLogger(__name__)
 
 
+class QoS(redis.QoS):
+    """Counts what this worker holds."""
+
+    def ack(self, delivery_tag: str) -> None:
+        """What Redis did not hear stays in its list of held messages, comes again after the visibility timeout, and
+        finds nothing to do."""
+        with self._let_go_anyway(delivery_tag):
+            super().ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+        with self._let_go_anyway(delivery_tag):
+            super().reject(delivery_tag, requeue=requeue)
+
+    @contextmanager
+    def _let_go_anyway(self, delivery_tag: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            virtual.QoS.ack(self, delivery_tag)
+            raise
+
+
 class Channel(redis.Channel):
     """Reads queues."""
+
+    QoS = QoS
 
     def _brpop_read(self, **options: Any) -> Any:
         try:

@@ -72,3 +72,28 @@ def test_what_has_not_the_form_of_a_message_is_none(found: object) -> None:
 )
 def test_a_message_with_one_thing_wrong_is_none(ours: dict[str, Any], change: dict[str, Any]) -> None:
     assert not is_message(ours | change)
+
+
+@pytest.mark.parametrize("answer", ["ack", "reject", "requeue"])
+def test_an_acknowledgement_that_redis_did_not_hear_uses_up_no_credit(redis_client: "redis.Redis", answer: str) -> None:
+    """Celery only logs it. A worker that may hold two messages would read no third after two of those."""
+    with current_app.connection_for_read(transport_options={"socket_timeout": 0.1, "max_retries": 0}) as connection:
+        channel = connection.channel()
+        channel.basic_qos(0, 1, apply_global=False)
+        current_app.send_task("deliveries.drain", queue="drain")
+        message = channel.basic_get("drain")
+        assert not channel.qos.can_consume()
+        redis_client.client_pause(300, all=True)
+        with pytest.raises(redis.TimeoutError):
+            getattr(message, answer)()
+        assert channel.qos.can_consume()
+
+
+def test_an_acknowledgement_that_redis_hears_leaves_nothing_there(redis_client: "redis.Redis") -> None:
+    with current_app.connection_for_read() as connection:
+        channel = connection.channel()
+        channel.basic_qos(0, 1, apply_global=False)
+        current_app.send_task("deliveries.drain", queue="drain")
+        channel.basic_get("drain").ack()
+        assert channel.qos.can_consume()
+        assert redis_client.hlen(channel.unacked_key) == 0
