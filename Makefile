@@ -21,11 +21,11 @@ run: setup ## the platform with a demo provider, until Ctrl-C
 	@cd '$(ROOT)' && export DEBUG="$${DEBUG:-true}" ALLOW_HTTP_TARGETS="$${ALLOW_HTTP_TARGETS:-true}" \
 	  ALLOWED_TARGET_NETWORKS="$${ALLOWED_TARGET_NETWORKS:-127.0.0.0/8}" && exec $(PYTHON) manage.py serve --demo $(ARGS)
 
-test: setup ## the whole suite; ARGS='tests/config -k ready' for a part
-	@cd '$(ROOT)' && exec $(PYTHON) -m pytest $(ARGS)
+test: setup ## the suite but for what takes long; ARGS='tests/config -k ready' for a part
+	@cd '$(ROOT)' && exec $(PYTHON) -m pytest -m 'not slow' $(ARGS)
 
-acceptance: setup ## only the tests with real processes
-	@cd '$(ROOT)' && exec $(PYTHON) -m pytest -m acceptance $(ARGS)
+acceptance: setup ## real processes under every fault, and whatever else takes long
+	@cd '$(ROOT)' && exec $(PYTHON) -m pytest -m 'acceptance or slow' $(ARGS)
 
 soak: setup ## ten minutes of random kills, then the books must balance; ARGS='--minutes 3 --seed 7'
 	@cd '$(ROOT)' && exec $(PYTHON) -m tests.acceptance.soak $(ARGS)

@@ -16,6 +16,8 @@ urlpatterns = [
     path(".well-known/", include(well_known)),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
+    path("portal/", include("subscriptions.portal.urls")),
+    path("portal/", include("deliveries.portal.urls")),
     path("", include("subscriptions.pages.urls")),
     path("", RedirectView.as_view(url="/admin/")),
 ]
