@@ -2,12 +2,16 @@
 
 from django.urls import path
 
+from deliveries.portal import delivery, log
 from subscriptions.portal import soon
 
 urlpatterns = [
     path("<str:merchant>/", soon.soon, name="portal-overview"),
     path("<str:merchant>/endpoints/", soon.soon, name="portal-endpoints"),
     path("<str:merchant>/endpoints/<str:endpoint>/", soon.soon, name="portal-endpoint"),
-    path("<str:merchant>/log/", soon.soon, name="portal-log"),
-    path("<str:merchant>/log/<str:delivery>/", soon.soon, name="portal-delivery"),
+    path("<str:merchant>/log/", log.log, name="portal-log"),
+    path("<str:merchant>/log/resend", log.resend_picked, name="portal-log-resend"),
+    path("<str:merchant>/log/<str:delivery>/", delivery.delivery, name="portal-delivery"),
+    path("<str:merchant>/log/<str:delivery>/resend", delivery.resend, name="portal-delivery-resend"),
+    path("<str:merchant>/log/<str:delivery>/<int:number>", delivery.attempt, name="portal-attempt"),
 ]

@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
 from dispatcher.ids import InvalidId, Prefix, parse
@@ -118,7 +119,7 @@ def visits(request: HttpRequest) -> Mapping[str, Mapping[str, Any]]:
 
 
 def open_visit(request: HttpRequest, *, merchant: Merchant, visit: Mapping[str, Any]) -> None:
-    """Let this browser in as `visit` says: `role`, `actor`, `name`, `way` (link or operator) and `until` (Unix seconds).
+    """Let this browser in as `visit` says: `role`, `actor`, `name`, `way` (link or operator), `until` (Unix seconds).
 
     The session gets a new key, so that one which somebody planted before is worth nothing.
     """
@@ -145,6 +146,15 @@ def refuse(request: PortalRequest, refusal: Refusal) -> HttpResponse:
     response = show(request, template, {"status": status, "sentence": refusal.sentence}, status=status)
     if isinstance(refusal, TooMany):
         response.headers["Retry-After"] = str(refusal.retry_after_s)
+    return response
+
+
+def go_back(request: HttpRequest, home: str) -> HttpResponseRedirect:
+    """To where the posted form came from (its field `back`), if that is a page of the portal; else to `home`."""
+    back = request.POST.get("back", "")
+    is_ours = back.startswith("/portal/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None)
+    response = HttpResponseRedirect(back if is_ours else home)
+    response.status_code = 303
     return response
 
 

@@ -3,12 +3,15 @@
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django import template
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+
+from dispatcher.ids import Prefix, show
 
 register = template.Library()
 
@@ -107,6 +110,12 @@ def ident(value: str, href: str = "") -> SafeString:
 
 
 @register.simple_tag
+def public_id(prefix: str, value: UUID) -> str:
+    """`ep_…` and the like."""
+    return show(Prefix(prefix), value)
+
+
+@register.simple_tag
 def copy(value: str, label: str = "Copy") -> SafeString:
     """A button that puts the text on the clipboard. Hidden where scripts do not run."""
     return format_html(
@@ -148,7 +157,7 @@ def ms(value: float | None) -> str:
 
 @register.filter
 def count(value: int | None) -> str:
-    return DASH if value is None else f"{value:,}".replace(",", " ")  # noqa: RUF001 - a thin space that does not break
+    return DASH if value is None else f"{value:,}".replace(",", " ")
 
 
 @register.filter
