@@ -3,8 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -131,14 +129,3 @@ def _rows(found: Sequence[Delivery], names: dict[UUID, str]) -> list[Row]:
 def _version(rows: Sequence[Row]) -> str:
     """Equal for a list that shows the same."""
     return hashlib.sha256("\n".join(row.print for row in rows).encode()).hexdigest()[:16]
-
-
-def log_address(merchant: str, **query: str | datetime | None) -> str:
-    """The log, narrowed."""
-    named = {
-        name: value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
-        for name, value in query.items()
-        if value
-    }
-    address = reverse("portal-log", args=[merchant])
-    return f"{address}?{urlencode(named)}" if named else address

@@ -2,11 +2,11 @@
 
 from django.urls import path
 
-from deliveries.portal import delivery, log
+from deliveries.portal import delivery, log, overview
 from subscriptions.portal import soon
 
 urlpatterns = [
-    path("<str:merchant>/", soon.soon, name="portal-overview"),
+    path("<str:merchant>/", overview.overview, name="portal-overview"),
     path("<str:merchant>/endpoints/", soon.soon, name="portal-endpoints"),
     path("<str:merchant>/endpoints/<str:endpoint>/", soon.soon, name="portal-endpoint"),
     path("<str:merchant>/log/", log.log, name="portal-log"),

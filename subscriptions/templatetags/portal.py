@@ -29,7 +29,8 @@ STATE_WORDS = {
     "failing": ("failed", "Failing"),
     "paused": ("held", "Paused"),
     "disabled": ("failed", "Disabled"),
-    "unconfirmed": ("retrying", "Waits for confirmation"),
+    "unconfirmed": ("retrying", "Not confirmed"),
+    "unreadable": ("failed", "Secret unreadable"),
     "running": ("retrying", "Running"),
     "finished": ("delivered", "Finished"),
     "stopped": ("held", "Stopped"),
@@ -143,6 +144,24 @@ def percent(value: float | None) -> str:
     if value in (0, 1):
         return f"{value:.0%}".replace("%", " %")
     return f"{min(max(round(value * 100, 1), 0.1), 99.9):.1f} %"
+
+
+@register.filter
+def change(value: float) -> str:
+    """A relative change: `12 % more`, `3.4 times as much`; less than half a percent is none."""
+    if abs(value) < 0.005:
+        return "the same"
+    if value >= 2:
+        return f"{value + 1:.1f} times as much"
+    return f"{abs(value) * 100:.0f} % {'more' if value > 0 else 'less'}"
+
+
+@register.filter
+def points(value: float) -> str:
+    """A change of a share, in points of a hundred."""
+    if abs(value) < 0.0005:
+        return "the same"
+    return f"{abs(value) * 100:.1f} points {'higher' if value > 0 else 'lower'}"
 
 
 @register.filter
