@@ -12,7 +12,7 @@ from subscriptions.services.endpoint_rows import PAUSED
 from subscriptions.services.endpoints import FAILING
 from subscriptions.services.holds import HELD
 
-GONE = "gone"
+GONE = "http_gone"
 DISABLED_WORDS: Mapping[str, str] = {
     FAILING: "Disabled after days in which it took nothing",
     GONE: "Disabled: the receiver answered 410, it wants no more",

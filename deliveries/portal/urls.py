@@ -2,12 +2,12 @@
 
 from django.urls import path
 
-from deliveries.portal import delivery, log, overview
+from deliveries.portal import delivery, endpoints, log, overview
 from subscriptions.portal import soon
 
 urlpatterns = [
     path("<str:merchant>/", overview.overview, name="portal-overview"),
-    path("<str:merchant>/endpoints/", soon.soon, name="portal-endpoints"),
+    path("<str:merchant>/endpoints/", endpoints.endpoint_list, name="portal-endpoints"),
     path("<str:merchant>/endpoints/<str:endpoint>/", soon.soon, name="portal-endpoint"),
     path("<str:merchant>/log/", log.log, name="portal-log"),
     path("<str:merchant>/log/resend", log.resend_picked, name="portal-log-resend"),
