@@ -89,7 +89,7 @@ def _length(distance: timedelta) -> str:
 
 
 @register.filter
-def length(value: float | timedelta | None) -> str:
+def span(value: float | timedelta | None) -> str:
     """Seconds, or a timedelta, in words: `45 s`, `2 min 40 s`, `8 h`."""
     if value is None:
         return DASH
