@@ -51,7 +51,7 @@ def log(request: PortalRequest) -> HttpResponse:
     query = queries.read_log(request.GET, now=request.now)
     found = _read(query, owner_id=owner_id)
     names = _endpoint_names(owner_id)
-    rows = _rows(found.rows, names)
+    rows = rows_of(found.rows, names)
     version = _version(rows)
     if is_fragment(request) and request.GET.get("v") == version:
         return HttpResponse(status=204)
@@ -111,7 +111,8 @@ def _endpoint_names(owner_id: UUID) -> dict[UUID, str]:
     return {endpoint_id: target.removeprefix("https://") for endpoint_id, target in rows.values_list("id", "target")}
 
 
-def _rows(found: Sequence[Delivery], names: dict[UUID, str]) -> list[Row]:
+def rows_of(found: Sequence[Delivery], names: dict[UUID, str]) -> list[Row]:
+    """As the log shows them; `names` are those of the endpoints."""
     external = log_pages.external_ids(found) if found else {}
     return [
         Row(

@@ -132,21 +132,23 @@ def _cards(present: Figures, past: Figures, steps: Sequence[Figures], merchant: 
 
 
 def _chart(steps: Mapping[datetime, Figures], period: Period, merchant: str) -> dict[str, SafeString]:
-    buckets = [
-        charts.Bucket(
-            label=_named(start, period),
-            values=(figures.delivered, figures.failed),
-            tick=_tick(start, period),
-            href=log_address(merchant, since=start, until=start + period.step),
-        )
-        for start, figures in steps.items()
-    ]
+    buckets = [bucket_of(start, figures, period, merchant) for start, figures in steps.items()]
     label = f"Deliveries that came to an end in the last {period.words}"
     return {
         "bars": charts.stacked_bars(buckets, series=SERIES, label=label, height=200),
         "legend": charts.legend(SERIES),
         "table": charts.table(buckets, series=SERIES, heading="From (UTC)", caption=label),
     }
+
+
+def bucket_of(start: datetime, figures: Figures, period: Period, merchant: str, **narrowed: str) -> charts.Bucket:
+    """One step of a chart of SERIES; a click leads to its deliveries."""
+    return charts.Bucket(
+        label=_named(start, period),
+        values=(figures.delivered, figures.failed),
+        tick=_tick(start, period),
+        href=log_address(merchant, since=start, until=start + period.step, **narrowed),
+    )
 
 
 def _named(start: datetime, period: Period) -> str:

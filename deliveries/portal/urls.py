@@ -2,14 +2,18 @@
 
 from django.urls import path
 
-from deliveries.portal import delivery, endpoints, log, overview
-from subscriptions.portal import soon
+from deliveries.portal import delivery, endpoint, endpoints, log, overview, replays, trials
 
 urlpatterns = [
     path("<str:merchant>/", overview.overview, name="portal-overview"),
     path("<str:merchant>/endpoints/", endpoints.endpoint_list, name="portal-endpoints"),
-    path("<str:merchant>/endpoints/<str:endpoint>/", soon.soon, name="portal-endpoint"),
-    path("<str:merchant>/endpoints/<str:endpoint>/test", soon.soon, name="portal-endpoint-test"),
+    path("<str:merchant>/endpoints/<str:endpoint>/", endpoint.endpoint, name="portal-endpoint"),
+    path("<str:merchant>/endpoints/<str:endpoint>/delete", endpoint.delete, name="portal-endpoint-delete"),
+    path("<str:merchant>/endpoints/<str:endpoint>/connectivity", trials.connect, name="portal-endpoint-connectivity"),
+    path("<str:merchant>/endpoints/<str:endpoint>/sample", trials.sample, name="portal-endpoint-sample"),
+    path("<str:merchant>/endpoints/<str:endpoint>/test", trials.send, name="portal-endpoint-test"),
+    path("<str:merchant>/endpoints/<str:endpoint>/again", replays.begin, name="portal-endpoint-again"),
+    path("<str:merchant>/replays/<str:replay>", replays.progress, name="portal-replay"),
     path("<str:merchant>/log/", log.log, name="portal-log"),
     path("<str:merchant>/log/resend", log.resend_picked, name="portal-log-resend"),
     path("<str:merchant>/log/<str:delivery>/", delivery.delivery, name="portal-delivery"),

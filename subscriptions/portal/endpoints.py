@@ -175,18 +175,29 @@ def confirm(request: PortalRequest, endpoint: str) -> HttpResponse:
     """`POST …/<endpoint>/confirm`: the code that the owner of an address got; without one a new code is sent."""
     present = find(request, endpoint)
     if request.method == "POST":
-        code = request.POST.get("code", "").strip()
-        named = {"merchant": request.visitor.merchant, "endpoint_id": present.id}
-        if code:
-            try:
-                address_checks.confirm(**named, code=code, now=request.now, actor=request.visitor.actor)
-                messages.success(request, "Confirmed. Events are sent there from now on.")
-            except Invalid as refusal:
-                messages.error(request, refusal.errors[0].message)
+        merchant, code = request.visitor.merchant, request.POST.get("code", "").strip()
+        if code and "again" not in request.POST:
+            _take_code(request, present, code)
         else:
-            address_checks.ask_again(**named, now=request.now, actor=request.visitor.actor)
+            address_checks.ask_again(
+                merchant=merchant, endpoint_id=present.id, now=request.now, actor=request.visitor.actor
+            )
             messages.success(request, "A new code is on its way.")
     return to_page(request, present)
+
+
+def _take_code(request: PortalRequest, endpoint: Endpoint, code: str) -> None:
+    try:
+        address_checks.confirm(
+            merchant=request.visitor.merchant,
+            endpoint_id=endpoint.id,
+            code=code,
+            now=request.now,
+            actor=request.visitor.actor,
+        )
+        messages.success(request, "Confirmed. Events are sent there from now on.")
+    except Invalid as refusal:
+        messages.error(request, refusal.errors[0].message)
 
 
 def _own_secret(text: str) -> str:
