@@ -1,0 +1,1 @@
+"""The languages that receivers are written in: a template of the whole program, and what its blanks hold, for each."""
