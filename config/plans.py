@@ -22,6 +22,8 @@ DRAINS_MIN = 2
 # While one drain waits for its last stragglers another must be there to claim.
 CHORES = 2
 # Concurrency of the node that does everything but drain: sweeps and other chores, short and rare.
+MANAGE = ("-m", "django")
+# As manage.py, which an installed package does not have.
 QUIET = "ignore:You're running the worker with superuser privileges"
 # Celery says this in ten lines for each node; `serve` says it once.
 
@@ -35,6 +37,11 @@ class Site:
     drains: int
     state_dir: Path
     services: dict[str, str]
+
+    @property
+    def counts_dir(self) -> Path:
+        """Where the processes keep what /metrics adds up."""
+        return self.state_dir / f"counts-{self.port}"
 
     @property
     def url(self) -> str:
@@ -56,7 +63,7 @@ def platform(site: Site) -> list[Plan]:
 
 
 def demo(site: Site) -> Plan:
-    return Plan("demo", (sys.executable, "manage.py", "demo"), _environment(site))
+    return Plan("demo", (sys.executable, *MANAGE, "demo"), _environment(site))
 
 
 def demo_letters(given: Mapping[str, str]) -> dict[str, str]:
@@ -69,7 +76,7 @@ def demo_letters(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def migrate(site: Site) -> Plan:
-    return Plan("migrate", (sys.executable, "manage.py", "migrate", "--no-input", "--verbosity=0"), _environment(site))
+    return Plan("migrate", (sys.executable, *MANAGE, "migrate", "--no-input", "--verbosity=0"), _environment(site))
 
 
 def _web(site: Site) -> Plan:
@@ -94,7 +101,13 @@ def _worker(site: Site, name: str, *, queue: str, concurrency: int) -> Plan:
         # Nodes do not need to know of each other: all that they share is in Postgres.
         *("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "WARNING"),
     )
-    environment = _environment(site) | {"SIGNET_READY_FILE": str(ready_file), "PYTHONWARNINGS": QUIET}
+    environment = _environment(site) | {
+        "SIGNET_ROLE": name,
+        "SIGNET_READY_FILE": str(ready_file),
+        "PYTHONWARNINGS": QUIET,
+        # One port, for the node that delivers; its numbers are those of all of us.
+        **({} if queue == "drain" else {"METRICS_PORT": ""}),
+    }
     return Plan(name, command, environment, ready_file=ready_file, is_worker=True)
 
 
@@ -107,11 +120,17 @@ def _beat(site: Site) -> Plan:
         *(sys.executable, "-m", "celery", "--quiet", "--app", "config", "beat"),
         *("--scheduler", "celery.beat:Scheduler", "--pidfile=", "--loglevel", "WARNING"),
     )
-    return Plan("beat", command, _environment(site), stop_signal=signal.SIGKILL)
+    environment = _environment(site) | {"SIGNET_ROLE": "beat", "METRICS_PORT": ""}
+    return Plan("beat", command, environment, stop_signal=signal.SIGKILL)
 
 
 def _environment(site: Site) -> dict[str, str]:
-    return {"DJANGO_SETTINGS_MODULE": "config.settings", "PORT": str(site.port), **site.services}
+    return {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PORT": str(site.port),
+        "PROMETHEUS_MULTIPROC_DIR": str(site.counts_dir),
+        **site.services,
+    }
 
 
 def _free_ports(count: int) -> list[int]:

@@ -14,6 +14,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
         parser.add_argument("--port", type=int, default=9100)
         parser.add_argument(
             "--secret", metavar="S", help="the endpoint's secret; without it signatures are not checked"
@@ -24,7 +25,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         behaviour = Behaviour(options["secret"], options["status"], options["delay"])
         try:
-            receiver = Receiver(port=options["port"], default=behaviour, report=self._print)
+            receiver = Receiver(host=options["host"], port=options["port"], default=behaviour, report=self._print)
         except OSError as trouble:
             raise CommandError(f"Port {options['port']} cannot be used: {trouble.strerror}.") from None
         try:
