@@ -5,6 +5,7 @@ base32, lower case, most significant first. Ids made later sort later, as text a
 Source: the TypeID specification, version 0.3.
 """
 
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -13,7 +14,14 @@ from uuid_utils.compat import uuid7
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 TEXT_LENGTH = 26
 # 26 characters carry 130 bits, 128 are used: the first character holds three of them.
+SHORTEST_BEGINNING = 8
+# Of an id in a search: 38 of the 48 bits of its time, so that it stands for a second of ids and not for all of them.
 FIRST_CHARACTERS = frozenset("01234567")
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+TIME_SHIFT = 80
+# A UUIDv7 begins with the milliseconds since 1970, before 80 bits of others. Source: RFC 9562, section 5.7.
 
 _PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
 _VALUES = {character: value for value, character in enumerate(ALPHABET)}
@@ -37,6 +45,9 @@ class Prefix(StrEnum):
     PROVIDER_KEY = "pk"
     MESSAGE_TEMPLATE = "tpl"
     MEMBERSHIP = "mbr"
+    EXPUNGE = "xpg"
+    EXPORT = "exp"
+    PORTAL_LINK = "lnk"
 
 
 class InvalidId(ValueError):
@@ -47,6 +58,19 @@ def new_id() -> UUID:
     """A fresh time-ordered UUIDv7; ids made by one process never go backwards."""
     made: UUID = uuid7()
     return made
+
+
+def first_id(moment: datetime, *, slack: timedelta = timedelta()) -> UUID:
+    """What sorts before every UUIDv7 of a moment's millisecond, and after all that were made earlier.
+
+    `slack` moves the moment, also past either end of the calendar; before 1970 there is nothing.
+    """
+    return UUID(int=max(0, (moment - EPOCH + slack) // MILLISECOND) << TIME_SHIFT)
+
+
+def time_of(value: UUID) -> datetime:
+    """The millisecond in which a UUIDv7 was made."""
+    return EPOCH + (value.int >> TIME_SHIFT) * MILLISECOND
 
 
 def show(prefix: Prefix, value: UUID) -> str:
@@ -67,3 +91,15 @@ def parse(prefix: Prefix, text: str) -> UUID:
     except KeyError:
         raise InvalidId(f"not an id that starts with {prefix.value}_") from None
     return UUID(int=number)
+
+
+def range_of(prefix: Prefix, text: str) -> tuple[UUID, UUID]:
+    """The first and the last UUID whose id begins with the text. Raises InvalidId for another prefix or alphabet, and
+    for a beginning so short that it stands for more than a second of ids."""
+    head, _, tail = text.rpartition("_")
+    is_written_so = set(tail) <= _VALUES.keys() and tail[:1] in FIRST_CHARACTERS
+    if head != prefix.value or not SHORTEST_BEGINNING <= len(tail) <= TEXT_LENGTH or not is_written_so:
+        raise InvalidId(f"not the beginning of an id of the kind {prefix.value}: {text[:64]!r}")
+    free = 5 * (TEXT_LENGTH - len(tail))
+    first = sum(_VALUES[character] << (5 * place) for place, character in enumerate(reversed(tail))) << free
+    return UUID(int=first), UUID(int=first | ((1 << free) - 1))

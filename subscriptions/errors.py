@@ -7,6 +7,7 @@ Refusal
 ├── Stale          the caller's version is not the current one        412
 ├── TooLarge       more bytes than the setting allows                 413
 ├── TooMany        asked for again too soon; `retry_after_s` says when 429
+│   └── Overloaded too many others ask for it at present              503
 └── Invalid        one or more fields are wrong                       422
 """
 
@@ -66,6 +67,12 @@ class TooMany(Refusal):
     def __init__(self, detail: str, *, retry_after_s: int, code: str = "") -> None:
         super().__init__(detail, code=code)
         self.retry_after_s = retry_after_s
+
+
+class Overloaded(TooMany):
+    """Not the caller's fault: what it takes is in use by others."""
+
+    default_code = "overloaded"
 
 
 class Invalid(Refusal):

@@ -7,6 +7,7 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from deliveries.api import log_queries
 from deliveries.models import Replay
 from deliveries.selectors import replays as selectors
 from deliveries.services import replays
@@ -14,7 +15,7 @@ from dispatcher.ids import InvalidId, Prefix, parse, show
 from subscriptions.api import pagination
 from subscriptions.api.base import MerchantView
 from subscriptions.api.merchant_views import endpoint_id
-from subscriptions.errors import FieldError, Invalid, NotFound
+from subscriptions.errors import Invalid, NotFound
 from subscriptions.selectors import endpoints
 from subscriptions.services import shapes
 
@@ -23,6 +24,7 @@ SHAPE: shapes.Shape = {
     "until": shapes.nullable(shapes.moment),
     "dry_run": shapes.boolean,
 }
+LIST_SHAPE: shapes.Shape = {"endpoint": log_queries.endpoint_id}
 RELEASE_SHAPE: shapes.Shape = {**SHAPE, "since": shapes.nullable(shapes.moment)}
 
 
@@ -61,10 +63,13 @@ class ReplaysView(MerchantView):
 
     def get(self, request: Request) -> Response:
         rows = selectors.of_owner(self.merchant.id)
-        named = request.query_params.get("endpoint")
-        if named is not None:
-            rows = rows.filter(endpoint_id=_asked_endpoint(named))
-        scope = f"replays:{self.merchant.id}:{named or ''}"
+        asked = {name: request.query_params[name] for name in LIST_SHAPE if name in request.query_params}
+        values, faults = shapes.read(asked, LIST_SHAPE)
+        if faults:
+            raise Invalid(*faults)
+        if "endpoint" in values:
+            rows = rows.filter(endpoint_id=values["endpoint"])
+        scope = f"replays:{self.merchant.id}:{asked.get('endpoint', '')}"
         return Response(pagination.page(rows, query=request.query_params, scope=scope, show=_represent_all))
 
 
@@ -110,10 +115,3 @@ def _replay_id(text: str) -> UUID:
         return parse(Prefix.REPLAY, text)
     except InvalidId:
         raise NotFound("There is no such replay.") from None
-
-
-def _asked_endpoint(text: str) -> UUID:
-    try:
-        return parse(Prefix.ENDPOINT, text)
-    except InvalidId:
-        raise Invalid(FieldError("/endpoint", "invalid_id", "This must be the id of an endpoint.")) from None

@@ -1,5 +1,6 @@
 """The test button of an endpoint."""
 
+from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from rest_framework.response import Response
 from deliveries.api import representations
 from deliveries.api.answers import json_answer
 from deliveries.api.publish_views import ENVELOPE_BYTES
-from deliveries.services import trial
+from deliveries.services import trial, waiting
 from dispatcher.ids import InvalidId, Prefix, parse, show
 from subscriptions.api import idempotency
 from subscriptions.api.base import MerchantView
@@ -42,21 +43,23 @@ class TrialView(MerchantView):
 
     def post(self, request: Request, endpoint: str) -> HttpResponse:  # noqa: ARG002 - the framework's signature
         self.max_body_bytes = settings.PAYLOAD_MAX_BYTES + ENVELOPE_BYTES
-        # What a key is kept for is the test that it began: no transaction may be open while the request is sent.
-        begun = self.create(lambda: self._begin(endpoint))
-        delivery_id = parse(Prefix.DELIVERY, begun.data["delivery_id"])
-        is_repeat = begun.headers.get(idempotency.REPLAYED) is not None
-        made = self._earlier(delivery_id) if is_repeat else trial.finish(delivery_id=delivery_id)
+        with ExitStack() as held:
+            # What a key is kept for is the test that it began: no transaction may be open while the request is sent.
+            begun = self.create(lambda: self._begin(endpoint, held))
+            delivery_id = parse(Prefix.DELIVERY, begun.data["delivery_id"])
+            is_repeat = begun.headers.get(idempotency.REPLAYED) is not None
+            made = self._earlier(delivery_id) if is_repeat else trial.finish(delivery_id=delivery_id)
         answer = json_answer(self._shown(made))
         if is_repeat:
             answer.headers[idempotency.REPLAYED] = "true"
         return answer
 
-    def _begin(self, endpoint: str) -> Response:
+    def _begin(self, endpoint: str, held: ExitStack) -> Response:
         row = self._endpoint(endpoint)
         values, faults = shapes.read(self.read(may_be_empty=True), SHAPE)
         if faults:
             raise Invalid(*faults)
+        held.enter_context(waiting.slot())
         delivery_id = trial.begin(
             endpoint=row,
             event_type=values.get("event_type"),

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from deliveries.selectors.log import first_id
+from dispatcher.ids import first_id
 
 OVERLAP = timedelta(seconds=5)
 # Rows of the last seconds are looked at again: a publish may commit a moment after its ids were made.

@@ -13,6 +13,7 @@ from deliveries.demo.model import PlannedEndpoint, PlannedMerchant, PlannedRule
 from deliveries.demo.receivers import Known
 from deliveries.demo.systems import SYSTEMS
 from dispatcher.keyring import DecryptionFailed
+from subscriptions.advisory_locks import AdvisoryLock
 from subscriptions.models import Endpoint, Merchant, Rule
 from subscriptions.providers import PROVIDERS
 from subscriptions.selectors import endpoints as endpoint_rows
@@ -33,8 +34,6 @@ ACTOR = "system"
 RECEIVER_HOST = "127.0.0.1"
 CHECKED_MOST = 200
 # Endpoints at the receiver. More than the demo has: own ones may be added in the admin or by the API.
-DEMO_LOCK = 7_415_101
-# Any number that no other advisory lock of this database uses.
 
 WEBHOOKS = tuple(planned for system in SYSTEMS for planned in system.webhooks)
 SYSTEM_OF = {merchant.reference: system.name for system in SYSTEMS for merchant in system.hierarchy}
@@ -49,13 +48,13 @@ SYSTEM_OF_PROFILE = {
 def claim() -> bool:
     """Make this process the only demo on the database, at most until its connection ends. False: there is another."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [DEMO_LOCK])
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [AdvisoryLock.DEMO])
         return bool(cursor.fetchone()[0])
 
 
 def disclaim() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_unlock(%s)", [DEMO_LOCK])
+        cursor.execute("SELECT pg_advisory_unlock(%s)", [AdvisoryLock.DEMO])
 
 
 def build(*, receiver_url: str, now: datetime, has_letters: bool = False) -> None:

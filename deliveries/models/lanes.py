@@ -3,6 +3,7 @@
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Greatest
 
 from deliveries.models.ledger import Attempt
 
@@ -16,8 +17,12 @@ class Lane(models.Model):
 
     endpoint_id = models.UUIDField(primary_key=True)
     due_at = models.DateTimeField(null=True)
-    not_before = models.DateTimeField(
-        null=True, help_text="Nothing is sent before this: the latest of what holds the lane back."
+    not_before = models.GeneratedField(
+        # Nulls hold nothing back: Postgres leaves them out.
+        expression=Greatest("retry_at", "paced_until", "open_until"),
+        output_field=models.DateTimeField(null=True),
+        db_persist=True,
+        help_text="Nothing is sent before this: the latest of what holds the lane back.",
     )
     # What holds it back, besides `open_until`.
     retry_at = models.DateTimeField(null=True, help_text="An ordered lane waits as a whole for its first delivery.")
@@ -41,6 +46,10 @@ class Lane(models.Model):
     # The streak, as dispatcher.streak has it.
     failing_since = models.DateTimeField(null=True, help_text="Nothing was delivered since; null after a delivery.")
     warned_at = models.DateTimeField(null=True, help_text="When its members were told that it fails.")
+    # Outlives the streak: those who heard of the one event shall hear of the other.
+    reported_at = models.DateTimeField(
+        null=True, help_text="When signet.endpoint.failing was said; null once signet.endpoint.recovered was."
+    )
 
     class Meta:
         constraints = [
@@ -55,7 +64,16 @@ class Lane(models.Model):
                 condition=Q(open_until__isnull=True, open_s=0) | Q(open_until__isnull=False, open_s__gte=1),
             ),
         ]
-        indexes = [models.Index(fields=["due_at"], name="lane_due", condition=Q(due_at__isnull=False))]
+        indexes = [
+            models.Index(fields=["due_at"], name="lane_due", condition=Q(due_at__isnull=False)),
+            # What the sweep may have to end. No turn writes these columns without a new `due_at`, so that the index
+            # costs no heap-only update that there was before.
+            models.Index(
+                fields=["endpoint_id"],
+                name="lane_troubled",
+                condition=Q(retry_at__isnull=False) | Q(open_until__isnull=False) | Q(failing_since__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.endpoint_id)

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from deliveries.models import Delivery, Event
+from dispatcher.ids import first_id
 from subscriptions.errors import NotFound
 from subscriptions.models import Endpoint
 
@@ -45,6 +46,7 @@ class LogRow:
     created_at: datetime
     external_id: str | None = None
     payload: bytes = b""
+    expunged_at: datetime | None = None
 
 
 COLUMNS = (
@@ -64,41 +66,35 @@ COLUMNS = (
 
 def read_page(*, owner_id: UUID, where: LogFilter, before: UUID | None, offset: int, limit: int) -> list[LogRow]:
     """Deliveries to the owner's endpoints, deleted ones included, newest first. Two statements."""
-    rows = _matching(owner_id, where)
+    rows = matching(owner_id, where)
     if before is not None:
         rows = rows.filter(id__lt=before)
     found = [LogRow(*values) for values in rows.order_by("-id").values_list(*COLUMNS)[offset : offset + limit]]
     return _with_events(found)
 
 
-def _matching(owner_id: UUID, where: LogFilter) -> QuerySet[Delivery]:
+def matching(owner_id: UUID, where: LogFilter, *, is_exact: bool = True) -> QuerySet[Delivery]:
+    """The owner's deliveries that are wanted. Not exactly: a moment more at either end, read from the index alone."""
     rows = Delivery.objects.filter(owner_id=owner_id)
     exact = {name: getattr(where, name) for name in ("status", "event_type", "endpoint_id", "account")}
     rows = rows.filter(**{name: value for name, value in exact.items() if value is not None})
     if where.since is not None:
-        rows = rows.filter(created_at__gte=where.since, id__gte=first_id(where.since, slack=-ID_SLACK))
+        rows = rows.filter(id__gte=first_id(where.since, slack=-ID_SLACK))
+        rows = rows.filter(created_at__gte=where.since) if is_exact else rows
     if where.until is not None:
-        rows = rows.filter(created_at__lt=where.until, id__lt=first_id(where.until, slack=ID_SLACK))
+        rows = rows.filter(id__lt=first_id(where.until, slack=ID_SLACK))
+        rows = rows.filter(created_at__lt=where.until) if is_exact else rows
     return rows
 
 
 def _with_events(rows: Sequence[LogRow]) -> list[LogRow]:
     events = Event.objects.filter(id__in={row.event_id for row in rows}) if rows else Event.objects.none()
-    known = {event.id: event for event in events.only("external_id", "payload")}
+    known = {event.id: event for event in events.only("external_id", "payload", "expunged_at")}
     return [
-        replace(row, external_id=event.external_id, payload=bytes(event.payload))
+        replace(row, external_id=event.external_id, payload=bytes(event.payload), expunged_at=event.expunged_at)
         for row in rows
         if (event := known.get(row.event_id))
     ]
-
-
-def first_id(moment: datetime, *, slack: timedelta = timedelta()) -> UUID:
-    """The lowest UUIDv7 of a moment's millisecond. Source: RFC 9562, section 5.7."""
-    try:
-        milliseconds = int((moment + slack).timestamp() * 1000)
-    except OverflowError:
-        milliseconds = int(moment.timestamp() * 1000)
-    return UUID(int=max(0, milliseconds) << 80)
 
 
 def check_endpoint(*, owner_id: UUID, endpoint_id: UUID) -> None:

@@ -5,10 +5,8 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from deliveries.models import Replay
+from dispatcher.ids import time_of
 from subscriptions.errors import NotFound
-
-UUID7_TIME_SHIFT = 80
-# A UUIDv7 begins with the milliseconds since 1970, before 80 bits of others. Source: RFC 9562, section 5.7.
 
 
 def of_owner(owner_id: UUID) -> QuerySet[Replay]:
@@ -28,6 +26,5 @@ def progress(replay: Replay) -> float:
         return 1.0
     if replay.cursor is None:
         return 0.0
-    looked_until_s = (replay.cursor.int >> UUID7_TIME_SHIFT) / 1000
-    since_s, until_s = replay.since.timestamp(), replay.until.timestamp()
-    return min(0.999, max(0.0, (looked_until_s - since_s) / (until_s - since_s)))
+    looked_through = (time_of(replay.cursor) - replay.since) / (replay.until - replay.since)
+    return min(0.999, max(0.0, looked_through))

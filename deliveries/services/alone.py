@@ -5,12 +5,11 @@ from contextlib import contextmanager
 
 from django.db import connection
 
-REPLAYS = 7_242_016_352
-# Any number that no other advisory lock of this database uses.
+from subscriptions.advisory_locks import AdvisoryLock
 
 
 @contextmanager
-def alone(chore: int) -> Iterator[bool]:
+def alone(chore: AdvisoryLock) -> Iterator[bool]:
     """Whether nobody else does this now. Who dies in the middle lets go of it: Postgres sees the connection end."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [chore])

@@ -1,17 +1,15 @@
 """The connectivity test: whether anybody answers at an endpoint's URL, found out without sending anything of worth."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime, timedelta
-from math import ceil
-from threading import BoundedSemaphore
 
 from django.conf import settings
 from django.db import transaction
 
-from deliveries.selectors.log import first_id
+from deliveries.services import waiting
 from dispatcher.addresses import AddressRules
 from dispatcher.http import Client, Limits, Request, make_client
+from dispatcher.ids import first_id
 from dispatcher.outcomes import Outcome, Reason
 from dispatcher.profiles.engine import USER_AGENT
 from dispatcher.targets import InvalidUrl, parse_target
@@ -25,37 +23,21 @@ ACTION = "endpoint.connectivity_tested"
 MOST = 10
 WINDOW = timedelta(minutes=1)
 # Tests of one merchant: plenty for somebody who is setting up a receiver, useless for looking around in the network.
-MOST_AT_ONCE = 2
-# In one process, of all merchants: each holds a thread until somebody answers, and publishing needs threads, too.
 POLL_S = 1.0
-
-_slots = BoundedSemaphore(MOST_AT_ONCE)
 
 
 def check(*, endpoint: Endpoint, actor: str, now: datetime) -> Outcome:
     """What came of one HEAD request to the URL; any status means that somebody is there. Call it outside of any
-    transaction. Raises Conflict for an endpoint without a URL, and TooMany.
+    transaction. Raises Conflict for an endpoint without a URL, TooMany and Overloaded.
 
     Resolved, judged and connected to as a delivery would be, but without event, signature, credentials or headers of
     the endpoint's own. The endpoint may be disabled: merchants try before they enable.
     """
     if endpoint.channel != Endpoint.Channel.WEBHOOK:
         raise Conflict("Only a webhook has a URL that can be connected to.", code="not_a_webhook")
-    with _slot():
+    with waiting.slot():
         _note(endpoint, actor=actor, now=now)
         return _connect(endpoint)
-
-
-@contextmanager
-def _slot() -> Iterator[None]:
-    """Raises TooMany rather than wait: that would hold the thread as well."""
-    if not _slots.acquire(blocking=False):
-        wait_s = ceil(settings.DELIVERY_TIMEOUT)
-        raise TooMany("Other connectivity tests are under way. Try again shortly.", retry_after_s=wait_s)
-    try:
-        yield
-    finally:
-        _slots.release()
 
 
 def _connect(endpoint: Endpoint) -> Outcome:

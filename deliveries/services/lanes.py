@@ -26,7 +26,7 @@ WITH held_back AS MATERIALIZED (
     WHERE endpoint_id = ANY (%(endpoints)s::uuid[]) AND open_until > %(now)s
     ORDER BY endpoint_id FOR NO KEY UPDATE
 )
-UPDATE deliveries_lane l SET open_until = %(now)s, not_before = GREATEST(l.retry_at, l.paced_until)
+UPDATE deliveries_lane l SET open_until = %(now)s
 FROM held_back h WHERE l.endpoint_id = h.endpoint_id
 """
 
@@ -37,7 +37,7 @@ WITH torn AS MATERIALIZED (
     AND (%(endpoints)s::uuid[] IS NULL OR l.endpoint_id = ANY (%(endpoints)s::uuid[]))
     ORDER BY l.endpoint_id FOR NO KEY UPDATE OF l
 )
-UPDATE deliveries_lane l SET retry_at = NULL, not_before = GREATEST(l.open_until, l.paced_until)
+UPDATE deliveries_lane l SET retry_at = NULL
 FROM torn t WHERE l.endpoint_id = t.endpoint_id
 """
 

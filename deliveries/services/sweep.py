@@ -9,28 +9,36 @@ from deliveries.services import lanes
 from subscriptions.killpoints import reached
 
 ASLEEP = """
-SELECT l.endpoint_id FROM deliveries_lane l JOIN subscriptions_endpoint p ON p.id = l.endpoint_id
-CROSS JOIN LATERAL (
-    SELECT e.due_at FROM deliveries_laneentry e WHERE e.endpoint_id = l.endpoint_id ORDER BY e.due_at LIMIT 1
-) first
-WHERE l.lease_token IS NULL
-AND (
-    -- The publisher died between its commit and the doorbell.
-    l.due_at IS NULL OR l.due_at > GREATEST(first.due_at, l.not_before, clock_timestamp())
-    -- The endpoint was closed while deliveries waited for a later retry: they are held or cancelled now.
-    OR ((NOT p.is_active OR p.deleted_at IS NOT NULL) AND l.due_at > clock_timestamp())
+WITH RECURSIVE first AS (
+    -- The first entry of each lane, from lane to lane through the index: most lanes have none and are not looked at.
+    (SELECT endpoint_id, due_at FROM deliveries_laneentry ORDER BY endpoint_id, due_at LIMIT 1)
+    UNION ALL
+    SELECT next.endpoint_id, next.due_at FROM first CROSS JOIN LATERAL (
+        SELECT e.endpoint_id, e.due_at FROM deliveries_laneentry e
+        WHERE e.endpoint_id > first.endpoint_id ORDER BY e.endpoint_id, e.due_at LIMIT 1
+    ) next
+),
+resting AS MATERIALIZED (
+    SELECT l.endpoint_id, l.due_at, GREATEST(first.due_at, l.not_before) AS should_be_due_at
+    FROM first JOIN deliveries_lane l USING (endpoint_id)
+    WHERE l.lease_token IS NULL AND (l.due_at IS NULL OR l.due_at > clock_timestamp())
 )
+SELECT r.endpoint_id FROM resting r JOIN subscriptions_endpoint p ON p.id = r.endpoint_id
+-- The publisher died between its commit and the doorbell.
+WHERE r.due_at IS NULL OR r.due_at > r.should_be_due_at
+-- The endpoint was closed while deliveries waited for a later retry: they are held or cancelled now.
+OR NOT p.is_active OR p.deleted_at IS NOT NULL
 """
-
 
 CLOSED = """
 WITH closed AS MATERIALIZED (
     SELECT l.endpoint_id FROM deliveries_lane l JOIN subscriptions_endpoint p ON p.id = l.endpoint_id
     WHERE l.lease_token IS NULL AND (NOT p.is_active OR p.deleted_at IS NOT NULL)
-    AND (l.not_before > clock_timestamp() OR l.open_until IS NOT NULL OR l.failing_since IS NOT NULL)
+    -- As the index has it.
+    AND (l.retry_at IS NOT NULL OR l.open_until IS NOT NULL OR l.failing_since IS NOT NULL)
     ORDER BY l.endpoint_id FOR NO KEY UPDATE OF l
 )
-UPDATE deliveries_lane l SET not_before = paced_until, retry_at = NULL, open_until = NULL, open_s = 0,
+UPDATE deliveries_lane l SET retry_at = NULL, open_until = NULL, open_s = 0,
     half_started_at = NULL, attempts = 0, failures = 0, earlier_attempts = 0, earlier_failures = 0,
     failing_since = NULL, warned_at = NULL
 FROM closed WHERE l.endpoint_id = closed.endpoint_id

@@ -20,6 +20,7 @@ from urllib3.util import SKIP_HEADER
 from dispatcher.addresses import AddressRules
 from dispatcher.http.chunks import ChunkReader
 from dispatcher.http.exchange import Exchange, Step
+from dispatcher.http.tls_socket import TlsSocket
 from dispatcher.http.wire_reader import CHUNK_BYTES, WireReader, read_head
 from dispatcher.targets import Target
 
@@ -197,6 +198,7 @@ class JudgedAdapter(HTTPAdapter):
         self._rules = rules
         self._tls = ssl.create_default_context(cafile=ca_file or certifi.where())
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._tls.sslsocket_class = TlsSocket
         super().__init__(pool_connections=HOSTS, pool_maxsize=connections, max_retries=0)
 
     def init_poolmanager(self, connections: int, maxsize: int, *_: Any, **__: Any) -> None:

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from dispatcher.ids import Prefix, show
+from dispatcher.ids import Prefix, first_id, show
 from dispatcher.profiles.engine import Message, ProviderKey, Secret, Wire, prepare, provider_families
 from dispatcher.profiles.model import KeyForm, Profile
 from dispatcher.profiles.secrets import generate
@@ -72,7 +72,7 @@ def _message(payload: bytes, event_type: str) -> Message:
 
 def _made_up_id(number: int) -> UUID:
     """A UUIDv7 of that time, such as the platform gives."""
-    return UUID(int=int(OCCURRED_AT.timestamp() * 1000) << 80 | 0x7A11 << 64 | 0b10 << 62 | number)
+    return UUID(int=first_id(OCCURRED_AT).int | 0x7A11 << 64 | 0b10 << 62 | number)
 
 
 def _secrets(profile: Profile, *, is_rotating: bool) -> tuple[Secret, ...]:

@@ -9,18 +9,15 @@ from uuid import UUID
 
 from django.db import connection
 
+from subscriptions.advisory_locks import AdvisoryLock
 from subscriptions.errors import NotFound, Stale
 from subscriptions.models import Endpoint, Merchant
 
-TREE_LOCK = 7_415_001
-KEYS_LOCK = 7_415_002
-# Any numbers that no other advisory lock of this database uses.
-
 
 def lock_tree() -> None:
-    """Who stands above whom does not change meanwhile. Changes of it are rare, so one lock for all is enough."""
+    """Who stands above whom does not change meanwhile."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [TREE_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AdvisoryLock.TREE])
 
 
 def lock_merchant(merchant_id: UUID) -> Merchant:
@@ -35,7 +32,7 @@ def lock_provider_keys() -> None:
     """The provider's keys and its own profiles are changed by nobody else meanwhile, and no endpoint comes to need one
     unseen."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [KEYS_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AdvisoryLock.PROVIDER_KEYS])
 
 
 def share_provider_keys() -> None:
@@ -46,7 +43,7 @@ def share_provider_keys() -> None:
     it before would sign with the old key for ever.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [KEYS_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [AdvisoryLock.PROVIDER_KEYS])
 
 
 def lock_endpoint(

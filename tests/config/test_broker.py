@@ -78,7 +78,7 @@ def test_a_message_with_one_thing_wrong_is_none(ours: dict[str, Any], change: di
 def test_an_acknowledgement_that_redis_did_not_hear_uses_up_no_credit(redis_client: "redis.Redis", answer: str) -> None:
     """Celery only logs it. A worker that may hold two messages would read no third after two of those."""
     with current_app.connection_for_read(transport_options={"socket_timeout": 0.1, "max_retries": 0}) as connection:
-        channel = connection.channel()
+        channel: Any = connection.channel()
         channel.basic_qos(0, 1, apply_global=False)
         current_app.send_task("deliveries.drain", queue="drain")
         message = channel.basic_get("drain")
@@ -91,7 +91,7 @@ def test_an_acknowledgement_that_redis_did_not_hear_uses_up_no_credit(redis_clie
 
 def test_an_acknowledgement_that_redis_hears_leaves_nothing_there(redis_client: "redis.Redis") -> None:
     with current_app.connection_for_read() as connection:
-        channel = connection.channel()
+        channel: Any = connection.channel()
         channel.basic_qos(0, 1, apply_global=False)
         current_app.send_task("deliveries.drain", queue="drain")
         channel.basic_get("drain").ack()

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from dispatcher.http.tls_socket import TlsSocket
+
 STACK_BYTES = 256 * 1024
 # Scripts are shallow; thousands of threads must fit.
 READ_BYTES = 65_536
@@ -201,6 +203,7 @@ class Receiver:
     def _secure(self, sock: socket.socket) -> socket.socket:
         if self._tls is None:
             return sock
+        self._tls.sslsocket_class = TlsSocket
         try:
             secured = self._tls.wrap_socket(sock, server_side=True)
         except OSError:

@@ -2,7 +2,6 @@
 
 import gc
 import tracemalloc
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from ipaddress import ip_network
@@ -122,25 +121,17 @@ def grow(hostile: list[Case], make_merchant: Make, make_endpoint: Make, round_: 
         assert process.drain() == len(hostile)
 
 
-def _collect() -> None:
-    """This test is about memory. A TLS socket of a receiver or client that broke off in a handshake is now and then
-    closed only here, and told of as a warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
-
-
 def test_the_worker_is_no_larger_afterwards(make_merchant: Make, make_endpoint: Make, make_type: Make) -> None:
     """The receivers of this test live in the same process, and are counted with it."""
-    _collect()
+    gc.collect()
     make_type("invoice.paid")
     quick = [case for case in CASES if not case.lasts]
     grow(quick, make_merchant, make_endpoint, 1)
-    _collect()
+    gc.collect()
     tracemalloc.start()
     try:
         grow(quick, make_merchant, make_endpoint, 2)
-        _collect()
+        gc.collect()
         left, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

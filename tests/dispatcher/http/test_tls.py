@@ -1,10 +1,17 @@
 """TLS: whom we believe, and the reason when we do not."""
 
+import os
+import select
+import socket
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dispatcher.addresses import AddressRules
+from dispatcher.http.requests_wire import JudgedAdapter
+from dispatcher.http.tls_socket import TlsSocket
 from dispatcher.outcomes import Reason
 from tests.dispatcher.http.conftest import Sender
 from tests.receivers import Connection, Receiver
@@ -87,6 +94,32 @@ def test_reset_during_the_handshake(sender: Sender) -> None:
 
     with Receiver(script) as receiver:
         assert sender.send(f"https://127.0.0.1:{receiver.port}/").reason is Reason.CONNECTION_RESET
+
+
+class TestResetBeforeTheHandshake:
+    @pytest.fixture
+    def sock(self) -> Iterator[socket.socket]:
+        with Receiver(Connection.reset) as receiver, socket.create_connection(("127.0.0.1", receiver.port)) as made:
+            # Until it is reset; what stands in line is left there for the handshake to find.
+            poll = select.poll()
+            poll.register(made, 0)
+            assert poll.poll(5_000)
+            yield made
+
+    def test_leaves_nothing_open(self, sock: socket.socket) -> None:
+        descriptor = sock.fileno()
+        context = ssl.create_default_context()
+        context.sslsocket_class = TlsSocket
+        with pytest.raises(ConnectionResetError):
+            context.wrap_socket(sock, server_hostname="localhost")
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+
+    def test_nor_does_the_client(self, ca_file: str) -> None:
+        adapter = JudgedAdapter(rules=AddressRules(), connections=1, ca_file=ca_file)
+        pool = adapter.poolmanager.connection_from_url("https://merchant.example/")
+        assert pool.conn_kw["ssl_context"].sslsocket_class is TlsSocket
+        adapter.close()
 
 
 def test_closed_during_the_handshake(sender: Sender) -> None:
