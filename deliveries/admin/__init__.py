@@ -1,5 +1,5 @@
-"""The admin of the ledger and the lanes. Django imports it to find its pages. Nothing of it is changed by hand."""
+"""The admin of the ledger and the lanes, and what operators do. Django imports it to find its pages."""
 
-from deliveries.admin import attempts, deliveries, events, idempotency, lanes
+from deliveries.admin import attempts, deliveries, endpoints, events, idempotency, lanes, merchants, privacy, replays
 
-__all__ = ["attempts", "deliveries", "events", "idempotency", "lanes"]
+__all__ = ["attempts", "deliveries", "endpoints", "events", "idempotency", "lanes", "merchants", "privacy", "replays"]

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from deliveries.admin.naming import endpoint_link, endpoint_url, event_link, external_id, merchant_link, merchant_name
+from deliveries.admin.replays import begin_address, may_resend
 from deliveries.admin.rows import attempt_rows, delivery_status, last_result
 from deliveries.admin.terms import events_named, merchants_named
 from deliveries.models import Attempt, Delivery
@@ -41,6 +42,7 @@ BODIES = ("request_headers", "request_body", "response_headers", "response_body"
 @admin.register(Delivery)
 class DeliveryAdmin(LogAdmin[Delivery]):
     change_form_template = "deliveries/admin/delivery.html"
+    change_list_template = "deliveries/admin/delivery_list.html"
     fields = (
         ("state", "last"),
         ("event", "event_type"),
@@ -50,7 +52,7 @@ class DeliveryAdmin(LogAdmin[Delivery]):
         ("created", "last_at"),
         "finished",
     )
-    list_display = ("link", "created", "state", "last", "attempts_made", "event_type", "endpoint", "merchant")
+    list_display = ("link", "created", "state", "last", "attempts_made", "endpoint", "merchant", "event_type")
     list_display_links = None
     list_filter = (
         WindowFilter,
@@ -66,8 +68,13 @@ class DeliveryAdmin(LogAdmin[Delivery]):
     buttons = ("resend",)
 
     def has_resend_permission(self, request: HttpRequest) -> bool:
-        """Deliveries cannot be changed by hand, so that this permission is free to mean sending one again."""
-        return request.user.has_perm("deliveries.change_delivery")
+        return may_resend(request)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """What is ticked is sent again at once; for more than a page there are replays, begun where the list is."""
+        where = request.GET.get("endpoint") or request.GET.get("merchant") or ""
+        bulk = {"bulk_address": begin_address(where=where)} if may_resend(request) else {}
+        return super().changelist_view(request, bulk | (extra_context or {}))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         names = {"merchant_name": merchant_name("owner_id"), "external_id": external_id()}

@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from deliveries.admin.bodies import read_body
@@ -13,7 +15,9 @@ from deliveries.admin.naming import endpoint_url, external_id, merchant_link, me
 from deliveries.admin.rows import delivery_rows
 from deliveries.admin.terms import events_named, merchants_named
 from deliveries.models import Attempt, Delivery, Event
+from deliveries.services import expunges
 from dispatcher.ids import Prefix, show
+from subscriptions.admin.base import actor_of, ask
 from subscriptions.admin.columns import EMPTY, EVENT_PAGE, clipped, code, mark, moment, page_link, short_id
 from subscriptions.admin.filters import by_id
 from subscriptions.admin.logs import Found, LogAdmin, WindowFilter
@@ -25,6 +29,16 @@ DELIVERIES_SHOWN = 100
 # Of one event. A merchant has 20 endpoints at most, and few stand above it.
 
 
+EXPUNGE = (
+    "The payload, what was sent and what came back are taken out of the log for good, and so are files that were made "
+    "of it. What still waits is cancelled. The log keeps that there was an event. This cannot be undone."
+)
+
+
+class SureForm(forms.Form):
+    is_sure = forms.BooleanField(label="I am sure")
+
+
 @admin.register(Event)
 class EventAdmin(LogAdmin[Event]):
     change_form_template = "deliveries/admin/event.html"
@@ -33,6 +47,7 @@ class EventAdmin(LogAdmin[Event]):
         ("merchant", "account"),
         ("type", "test"),
         ("occurred", "created"),
+        "expunged",
     )
     list_display = ("link", "created", "type", "merchant", "shown_account", "test")
     list_display_links = None
@@ -40,6 +55,30 @@ class EventAdmin(LogAdmin[Event]):
     search_help_text = "An id (evt_…, del_…, att_…, mer_…), the provider's own id, or a merchant's reference"
     scanning = frozenset({"merchant", "is_test__exact"})
     unread = ("payload",)
+    actions = ("expunge",)
+    buttons = ("expunge",)
+
+    def has_expunge_permission(self, request: HttpRequest) -> bool:
+        """Events cannot be changed by hand, so that this permission is free to mean taking their contents away."""
+        return request.user.has_perm("deliveries.change_event")
+
+    def has_button(self, name: str, obj: Event) -> bool:
+        return super().has_button(name, obj) and obj.expunged_at is None
+
+    @admin.action(description="Expunge…", permissions=["expunge"])
+    def expunge(self, request: HttpRequest, rows: QuerySet[Event]) -> HttpResponse | None:
+        """First asks whether somebody is sure."""
+        rows = self.ticked(request, rows)
+        form = SureForm(request.POST if "is_sure" in request.POST else None)
+        if not form.is_valid():
+            return ask(self, request, rows, action="expunge", title="Expunge events", form=form, text=EXPUNGE)
+        now, actor = timezone.now(), actor_of(request)
+
+        def take(event: Event) -> None:
+            expunges.expunge_event(event=show(Prefix.EVENT, event.id), actor=actor, now=now)
+
+        self.do_each(request, rows.filter(expunged_at=None), take, done="expunged, or about to be")
+        return self.after_action(request)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).annotate(merchant_name=merchant_name("merchant_id"))
@@ -98,6 +137,10 @@ class EventAdmin(LogAdmin[Event]):
     @admin.display(description="Occurred (UTC)")
     def occurred(self, event: Event) -> SafeString | str:
         return moment(event.occurred_at)
+
+    @admin.display(description="Expunged (UTC)")
+    def expunged(self, event: Event) -> SafeString | str:
+        return moment(event.expunged_at)
 
     @admin.display(description="Published (UTC)")
     def created(self, event: Event) -> SafeString | str:

@@ -1,10 +1,11 @@
 """Lanes: what waits, who holds it and how wide the window is."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -39,27 +40,48 @@ ENTRIES_PAGE = "deliveries_laneentry"
 class StateFilter(ChoiceFilter):
     title = "state"
     parameter_name = "state"
-    offered = (("due", "Due"), ("leased", "Leased"), ("waiting", "Waiting"), ("empty", "Empty"), ("suspect", "Suspect"))
+    offered = (
+        ("due", "Due"),
+        ("leased", "Leased"),
+        ("waiting", "Waiting"),
+        ("empty", "Empty"),
+        ("broken", "Breaker open"),
+        ("paced", "Paced"),
+        ("failing", "Failing"),
+        ("expired", "Lease ran out"),
+        ("suspect", "Suspect"),
+    )
 
     def narrow(self, rows: QuerySet[Lane], value: str) -> QuerySet[Lane]:
-        now = timezone.now()
-        match value:
-            case "due":
-                return rows.filter(due_at__lte=now)
-            case "leased":
-                return rows.filter(leased_until__gt=now)
-            case "waiting":
-                return rows.filter(due_at__gt=now, leased_until=None)
-            case "suspect":
-                return rows.filter(is_suspect=True)
-        return rows.filter(due_at=None, leased_until=None)
+        return rows.filter(_meaning(timezone.now()).get(value, Q(due_at=None, leased_until=None)))
+
+
+def _meaning(now: datetime) -> dict[str, Q]:
+    return {
+        "due": Q(due_at__lte=now),
+        "leased": Q(leased_until__gt=now),
+        "expired": Q(leased_until__lte=now),
+        "waiting": Q(due_at__gt=now, leased_until=None),
+        "broken": Q(open_until__gt=now),
+        "paced": Q(paced_until__gt=now),
+        "failing": ~Q(failing_since=None),
+        "suspect": Q(is_suspect=True),
+    }
 
 
 @admin.register(Lane)
 class LaneAdmin(ReadOnlyAdmin[Lane]):
     """One lane for each endpoint, so that this table may be counted."""
 
-    fields = ("endpoint", "state", "due", "held_back", "leased", "flying", "window", "suspect")
+    fields = (
+        ("endpoint", "state"),
+        ("due", "held_back"),
+        ("breaker", "paced"),
+        ("failing", "warned"),
+        ("leased", "window"),
+        ("suspect", "ordered"),
+        "flying",
+    )
     list_display = ("endpoint", "state", "due", "leased", "in_flight_count", "window", "suspect", "page")
     list_display_links = None
     list_filter = (StateFilter,)
@@ -89,12 +111,32 @@ class LaneAdmin(ReadOnlyAdmin[Lane]):
 
     @admin.display(description="State")
     def state(self, lane: Lane) -> SafeString:
-        now = timezone.now()
-        if lane.leased_until:
-            return dot(Colour.GREEN, "Leased") if lane.leased_until > now else dot(Colour.RED, "Lease ran out")
-        if lane.due_at is None:
-            return dot(Colour.GREY, "Empty")
-        return dot(Colour.AMBER, "Due" if lane.due_at <= now else "Waiting")
+        return lane_state(lane, now=timezone.now())
+
+    @admin.display(description="Breaker (UTC)")
+    def breaker(self, lane: Lane) -> SafeString | str:
+        """A lane whose time is over sends one probe, which decides."""
+        if lane.open_until is None:
+            return "Closed"
+        return lines(["Open, probes from", moment(lane.open_until)])
+
+    @admin.display(description="Rate limit: nothing before (UTC)")
+    def paced(self, lane: Lane) -> SafeString | str:
+        return moment(lane.paced_until)
+
+    @admin.display(description="Nothing delivered since (UTC)")
+    def failing(self, lane: Lane) -> SafeString | str:
+        return moment(lane.failing_since)
+
+    @admin.display(description="Its people were told (UTC)")
+    def warned(self, lane: Lane) -> SafeString | str:
+        return moment(lane.warned_at)
+
+    @admin.display(description="In order")
+    def ordered(self, lane: Lane) -> SafeString | str:
+        if not lane.is_ordered:
+            return "No"
+        return lines(["Yes; its first waits until", moment(lane.retry_at)]) if lane.retry_at else "Yes"
 
     @admin.display(description="Suspect")
     def suspect(self, lane: Lane) -> str:
@@ -120,6 +162,18 @@ class LaneAdmin(ReadOnlyAdmin[Lane]):
     def flying(self, lane: Lane) -> SafeString | str:
         ids = [id_link(show(Prefix.DELIVERY, delivery_id)) for delivery_id in lane.in_flight]
         return lines(ids) if ids else EMPTY
+
+
+def lane_state(lane: Lane, *, now: datetime) -> SafeString:
+    if lane.leased_until:
+        return dot(Colour.GREEN, "Leased") if lane.leased_until > now else dot(Colour.RED, "Lease ran out")
+    if lane.due_at is None:
+        return dot(Colour.GREY, "Empty")
+    if lane.due_at <= now:
+        return dot(Colour.AMBER, "Due")
+    return (
+        dot(Colour.RED, "Breaker open") if lane.open_until and lane.open_until > now else dot(Colour.AMBER, "Waiting")
+    )
 
 
 @admin.register(LaneEntry)

@@ -22,6 +22,13 @@ DISABLED_WORDS: Mapping[str, str] = {
     PAUSED: "Paused",
 }
 
+DISABLED_ADVICE: Mapping[str, str] = {
+    HELD: "Events are held until the provider releases them.",
+    UNVERIFIED: "Send a new code and ask the owner of the address for it.",
+    UNSUBSCRIBED: "Delete this endpoint, or ask the owner of the address.",
+}
+USUAL_ADVICE = "Mend the receiver, test it, enable the endpoint again, and release what was held meanwhile."
+
 
 @dataclass(frozen=True, slots=True)
 class Attention:
@@ -54,7 +61,7 @@ def of(endpoint: Endpoint, failing: Mapping[UUID, Failing]) -> Attention | None:
         advice = "Its stored secret cannot be read. The provider's operators have been told; rotating it helps at once."
         return Attention(endpoint, state, "Nothing is sent: its secret cannot be read", advice)
     title = DISABLED_WORDS.get(endpoint.disabled_reason, "Disabled")
-    return Attention(endpoint, state, title, _advice(endpoint))
+    return Attention(endpoint, state, title, DISABLED_ADVICE.get(endpoint.disabled_reason, USUAL_ADVICE))
 
 
 def state_of(endpoint: Endpoint, failing: Mapping[UUID, Failing]) -> str:
@@ -66,15 +73,3 @@ def state_of(endpoint: Endpoint, failing: Mapping[UUID, Failing]) -> str:
     if endpoint.unreadable_since is not None:
         return "unreadable"
     return "failing" if endpoint.id in failing else "active"
-
-
-def _advice(endpoint: Endpoint) -> str:
-    match endpoint.disabled_reason:
-        case "unverified":
-            return "Send a new code and ask the owner of the address for it."
-        case "held":
-            return "Events are held until the provider releases them."
-        case "unsubscribed":
-            return "Delete this endpoint, or ask the owner of the address."
-        case _:
-            return "Mend the receiver, test it, enable the endpoint again, and release what was held meanwhile."

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -90,6 +91,10 @@ class SignetAdmin(ModelAdmin[M]):
         return rows.none()
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """An action that somebody may not take is refused; Django would say that none was chosen."""
+        asked = request.POST.get("action")
+        if asked in (self.actions or ()) and asked not in self.get_actions(request):
+            raise PermissionDenied
         title = {"title": capfirst(self.opts.verbose_name_plural)}
         return super().changelist_view(request, title | (extra_context or {}))
 
@@ -122,16 +127,18 @@ class SignetAdmin(ModelAdmin[M]):
         """Whether the action makes sense for this object as it is now."""
         return True
 
+    def other_buttons(self, request: HttpRequest, obj: M) -> list[dict[str, str]]:  # noqa: ARG002
+        """Those that are for one object only: the `address` that each posts to, and its `label`."""
+        return []
+
     def _page_buttons(self, request: HttpRequest, obj: M) -> list[dict[str, str]]:
         allowed = self.get_actions(request)
-        return [
-            {"action": name, "label": str(self.button_label(name))}
+        actions = [
+            {"action": name, "label": str(allowed[name][2])}
             for name in self.buttons
             if name in allowed and self.has_button(name, obj)
         ]
-
-    def button_label(self, name: str) -> str:
-        return name.replace("_", " ").capitalize()
+        return [*actions, *self.other_buttons(request, obj)]
 
     def ticked(self, request: HttpRequest, rows: QuerySet[M]) -> QuerySet[M]:
         """What an action is for: never all that a filter finds on further pages, which nobody has looked at."""

@@ -23,6 +23,7 @@ RULE_PAGE = "subscriptions_rule"
 EVENT_PAGE = "deliveries_event"
 DELIVERY_PAGE = "deliveries_delivery"
 ATTEMPT_PAGE = "deliveries_attempt"
+REPLAY_PAGE = "deliveries_replay"
 # By name, as the pages of other apps are never imported.
 
 PAGES = {
@@ -37,6 +38,12 @@ PAGES = {
     Prefix.EVENT: EVENT_PAGE,
     Prefix.DELIVERY: DELIVERY_PAGE,
     Prefix.ATTEMPT: ATTEMPT_PAGE,
+    Prefix.REPLAY: REPLAY_PAGE,
+    Prefix.EXPUNGE: "deliveries_expunge",
+    Prefix.EXPORT: "deliveries_export",
+    Prefix.AUDIT: "subscriptions_auditentry",
+    Prefix.MESSAGE_TEMPLATE: "subscriptions_messagetemplate",
+    Prefix.MEMBERSHIP: "subscriptions_membership",
 }
 
 

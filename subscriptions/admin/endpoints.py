@@ -1,9 +1,9 @@
 """Endpoints: changed through the services, switched on and off, and the way to what was sent to them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -36,6 +36,7 @@ from subscriptions.admin.filters import ChoiceFilter, by_id
 from subscriptions.admin.logs import ANY_TIME, WITHIN
 from subscriptions.models import Endpoint
 from subscriptions.services import endpoints
+from subscriptions.services.holds import HELD
 
 SUMMARY = ("shown_id", "state", "disabled", "created", "updated", "deleted")
 TYPES_IN_LIST = 3
@@ -48,14 +49,28 @@ UNREADABLE = (
 class StateFilter(ChoiceFilter):
     title = "state"
     parameter_name = "state"
-    offered = (("active", "Active"), ("disabled", "Disabled"), ("deleted", "Deleted"))
+    offered = (
+        ("active", "Active"),
+        ("disabled", "Disabled"),
+        ("held", "Held by an operator"),
+        ("given_up", "Failed for days"),
+        ("unreadable", "Secret cannot be decrypted"),
+        ("deleted", "Deleted"),
+    )
 
     def narrow(self, rows: QuerySet[Endpoint], value: str) -> QuerySet[Endpoint]:
+        living = rows.filter(deleted_at=None)
         match value:
             case "active":
-                return rows.filter(is_active=True)
+                return living.filter(is_active=True)
             case "disabled":
-                return rows.filter(is_active=False, deleted_at=None)
+                return living.filter(is_active=False)
+            case "held":
+                return living.filter(is_active=False, disabled_reason=HELD)
+            case "given_up":
+                return living.filter(is_active=False, disabled_reason=endpoints.FAILING)
+            case "unreadable":
+                return living.exclude(unreadable_since=None)
         return rows.exclude(deleted_at=None)
 
 
@@ -75,8 +90,8 @@ class EndpointAdmin(ServiceAdmin[Endpoint]):
     search_help_text = "An id (ep_…, mer_…), a merchant's reference, or a part of the URL"
     ordering = ("-id",)
     sortable_by = ()
-    actions = ("enable", "disable")
-    buttons = ("enable", "disable")
+    actions: Sequence[str] = ("enable", "disable")
+    buttons: ClassVar[Sequence[str]] = ("enable", "disable")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Endpoint]:
         return super().get_queryset(request).select_related("owner").defer("auth_ciphertext")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from psycopg.errors import QueryCanceled
 
-from dispatcher.ids import Prefix
+from dispatcher.ids import Prefix, first_id
 from subscriptions.admin.base import M, ReadOnlyAdmin
 from subscriptions.admin.columns import read_id
 from subscriptions.admin.filters import ChoiceFilter
@@ -149,11 +149,6 @@ class LogChangeList(ChangeList):
             self.newer_url = self.get_query_string({AFTER: str(page[0].pk)})
         if page and not is_oldest:
             self.older_url = self.get_query_string({BEFORE: str(page[-1].pk)})
-
-
-def first_id(at: datetime) -> UUID:
-    """The least UUIDv7 of a moment. Source: RFC 9562, 5.7."""
-    return UUID(int=(int(at.timestamp() * 1000) << 80) | (0x7 << 76) | (0b10 << 62))
 
 
 def _key(request: HttpRequest, name: str) -> UUID | None:

@@ -48,10 +48,10 @@ class MerchantForm(ServiceForm[Merchant]):
 
     class Meta:
         model = Merchant
-        fields = ("name", "reference", "kind", "mode", "parent")
+        fields = ("name", "reference", "kind", "mode", "parent", "retention_days", "hears_all_operations")
 
     def write(self) -> Merchant:
-        given = self.changed("name", "reference", "kind", "mode", "parent")
+        given = self.changed(*self.Meta.fields)
         if "parent" in given:
             given["parent"] = given["parent"] and given["parent"].public_id
         if self.is_new():
@@ -71,7 +71,7 @@ class MerchantAdmin(ServiceAdmin[Merchant]):
     sortable_by = ("name", "reference")
     readonly_fields = ("shown_id", "state", "created", "updated")
     fieldsets = (
-        (None, {"fields": ("name", "reference", "kind", "mode", "parent")}),
+        (None, {"fields": MerchantForm.Meta.fields}),
         ("State", {"fields": ("shown_id", "state", "created", "updated")}),
     )
 

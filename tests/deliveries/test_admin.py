@@ -18,8 +18,8 @@ from django.urls import reverse
 from deliveries.admin.deliveries import DeliveryAdmin
 from deliveries.models import Attempt, Delivery, Event, IdempotencyKey, Lane, LaneEntry
 from deliveries.services import NewEvent, publish_batch
-from dispatcher.ids import Prefix, new_id, show
-from subscriptions.admin.logs import Found, first_id
+from dispatcher.ids import Prefix, first_id, new_id, show
+from subscriptions.admin.logs import Found
 from subscriptions.models import AuditEntry, Endpoint, Merchant
 
 Make = Callable[..., Any]
