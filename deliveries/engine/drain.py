@@ -18,7 +18,9 @@ import psycopg
 from django.conf import settings
 from django.db import Error, connection
 
+from deliveries import metrics
 from deliveries.doorbell import Doorbell
+from deliveries.engine import telling
 from deliveries.engine.clock import Clock
 from deliveries.engine.sender import Sender
 from deliveries.engine.store import LEASE, Store
@@ -163,6 +165,7 @@ class Drain:
             self._sync_clock()
             self._turn(group, returned, began)
         except LOST as error:
+            metrics.TURNS_LOST.inc()
             logger.warning("turn lost its database: %s", type(error).__name__)
             time.sleep(AFTER_TROUBLE_S)
             self._reconnect()
@@ -199,12 +202,14 @@ class Drain:
         self._say_all()
         self._send(plan.picks, began)
         reached("drain.sent")
+        telling.turn_taken(group, plan)
         self._look_ahead()
         self._handover.consider()
 
     def _forget(self, lost: set[UUID]) -> None:
         """Lanes that others took meanwhile. Should one be ours again, under the same token, what its first lease still
         brings in must not be taken for news of the second."""
+        metrics.LEASES_LOST.inc(len(lost))
         logger.warning("the leases of %d lanes were lost; what comes from them is dropped", len(lost))
         self._sender.abandon(lost)
         self._results = [result for result in self._results if result.pick.endpoint_id not in lost]

@@ -7,6 +7,7 @@ import threading
 
 from django.conf import settings
 
+from deliveries import metrics, tracing
 from deliveries.doorbell import bell
 from deliveries.engine.clock import Clock
 from deliveries.engine.drain import Drain, Engine
@@ -33,8 +34,10 @@ _local = threading.local()
 
 def drain() -> int:
     """One drain with this process's engine. Returns the number of attempts recorded."""
+    metrics.DRAINS.inc()
     try:
-        return Drain(_engine(), is_stopping=is_stopping).run()
+        with tracing.draining():
+            return Drain(_engine(), is_stopping=is_stopping).run()
     except BaseException:
         # Whatever was in the air is given up: its lanes fall to others when their leases run out.
         close()

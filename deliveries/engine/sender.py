@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from deliveries import tracing
 from deliveries.channels.carrier import Carrier
 from deliveries.channels.texts import Addressee, TextSource
 from deliveries.engine.endpoints import EndpointCache, Ready
@@ -20,6 +21,7 @@ from dispatcher.ack import ANY_SUCCESS, AckRule, judge
 from dispatcher.http.door import Client, Finished, Request
 from dispatcher.ids import Prefix, new_id, show
 from dispatcher.outcomes import TIMEOUTS, Outcome, Reason
+from dispatcher.profiles.engine import Rendered
 from dispatcher.profiles.frame import Message
 from dispatcher.retry import decide
 from subscriptions.services.message_texts import TextError
@@ -43,6 +45,7 @@ class Flight:
     sent: Sent
     started_at: datetime
     ack: AckRule = ANY_SUCCESS
+    span: tracing.Attempt | None = None
 
     @property
     def size(self) -> int:
@@ -106,8 +109,11 @@ class Sender:
             # One row that cannot be rendered must not stop its neighbours; the traceback names no secret.
             logger.exception("delivery %s could not be rendered", pick.delivery_id)
             return _result(refused, Outcome(Reason.INTERNAL_ERROR, detail="The request could not be made."), now=now)
+        span = tracing.begin(pick, now=now) if pick.traceparent else None
+        if span:
+            rendered = _traced(rendered, span)
         sent = Sent(ready.url, rendered.log_headers, None if rendered.is_body_payload else rendered.body)
-        number = self._enter(Flight(pick, ready, sent, now, ready.sendable.ack))
+        number = self._enter(Flight(pick, ready, sent, now, ready.sendable.ack, span))
         self._client.submit(Request(number, ready.sendable.target, rendered.headers, rendered.body))
         return None
 
@@ -121,7 +127,8 @@ class Sender:
             outcome = Outcome(Reason.INTERNAL_ERROR, detail="The letter could not be written.")
         else:
             sent = Sent(ready.url, letter.log_headers, letter.text.encode())
-            number = self._enter(Flight(pick, ready, sent, now))
+            span = tracing.begin(pick, now=now) if pick.traceparent else None
+            number = self._enter(Flight(pick, ready, sent, now, span=span))
             self._carrier.submit(number, letter.carry)
             return None
         return _result(Flight(pick, ready, Sent(ready.url, "", None), now), outcome, now=now)
@@ -168,7 +175,9 @@ class Sender:
         """Nobody asks any more what becomes of the requests to these endpoints."""
         stale = [number for number, flight in self._flights.items() if flight.pick.endpoint_id in endpoint_ids]
         for number in stale:
-            self._leave(number)
+            flight = self._leave(number)
+            if flight and flight.span:
+                flight.span.abandon()
 
     def close(self) -> None:
         self._flights.clear()
@@ -204,4 +213,18 @@ def _result(flight: Flight, outcome: Outcome, *, now: datetime) -> Result:
         stop_statuses=ready.stops_at(now=now),
     )
     next_attempt_at = None if decision.wait_s is None else now + timedelta(seconds=decision.wait_s)
-    return Result(new_id(), pick, flight.sent, outcome, decision, flight.started_at, now, next_attempt_at)
+    result = Result(new_id(), pick, flight.sent, outcome, decision, flight.started_at, now, next_attempt_at)
+    if flight.span:
+        flight.span.end(result)
+    return result
+
+
+def _traced(rendered: Rendered, span: tracing.Attempt) -> Rendered:
+    """With the trace, where receivers shall learn it. A header of the merchant's own of that name stays."""
+    names = {name.lower() for name, _ in rendered.headers}
+    if not settings.TRACEPARENT_TO_RECEIVERS or tracing.HEADER in names:
+        return rendered
+    return rendered._replace(
+        headers=(*rendered.headers, (tracing.HEADER, span.traceparent)),
+        log_headers=f"{rendered.log_headers}{tracing.HEADER}: {span.traceparent}\r\n",
+    )

@@ -1,7 +1,8 @@
 """The engine's SQL. Each statement serves a whole group, however large: their number does not grow with the work.
 
-A turn is one transaction: RECORD, LOCK_LANES, (INTERRUPT, SETTLE when needed,) PICK, SAVE_LANES. Lane rows are
-always locked in the order of their ids, or with SKIP LOCKED, so that turns and publishers cannot deadlock.
+A turn is one transaction: RECORD, LOCK_LANES, (INTERRUPT, SETTLE when needed,) PICK, SAVE_LANES, (TELL if needed).
+Lane rows are always locked in the order of their ids, or with SKIP LOCKED, so that turns and publishers cannot
+deadlock.
 
 Arrays travel in binary (`%b`): as text, psycopg looks at every character of every header block for quotes, which cost
 11 µs an element against 0.6 µs.
@@ -77,7 +78,22 @@ moved AS (
     FROM changed c
     WHERE e.delivery_id = c.id AND c.next_attempt_at IS NOT NULL
 )
-SELECT endpoint_id FROM held
+-- All that was locked, so that all of it is locked here; and what has failed for good.
+SELECT NULL::uuid FROM held UNION ALL SELECT id FROM changed WHERE status = 'failed'
+"""
+
+TELL = """
+WITH said AS (
+    UPDATE deliveries_lane SET
+        reported_at = CASE WHEN endpoint_id = ANY (%(failing)b::uuid[]) THEN %(now)s::timestamptz END
+    WHERE endpoint_id = ANY (%(failing)b::uuid[] || %(recovered)b::uuid[])
+)
+INSERT INTO subscriptions_occurrence (id, type, merchant_id, endpoint_id, account, detail, created_at)
+SELECT n.id, n.type, e.owner_id, e.id, n.account, n.detail::jsonb, %(now)s
+FROM unnest(
+    %(ids)b::uuid[], %(types)b::text[], %(endpoints)b::uuid[], %(accounts)b::text[], %(details)b::text[]
+) AS n (id, type, endpoint_id, account, detail)
+JOIN subscriptions_endpoint e ON e.id = n.endpoint_id
 """
 
 _LANE_COLUMNS = """
@@ -85,7 +101,7 @@ _LANE_COLUMNS = """
     l.is_ordered, e.version, e.is_active, e.deleted_at IS NOT NULL, e.max_in_flight, e.ordered, e.rate_limit,
     e.channel <> 'webhook',
     l.half_started_at, l.attempts, l.failures, l.earlier_attempts, l.earlier_failures, l.open_s, l.open_until,
-    l.failing_since, l.warned_at
+    l.failing_since, l.warned_at, l.reported_at
 """
 
 LOCK_LANES = f"""
@@ -125,7 +141,8 @@ _PICK_COLUMNS = """
     -- Whatever made it due: statistics leave these attempts out.
     CASE WHEN v.is_test THEN 'test' ELSE p.trigger END AS trigger,
     d.attempts_made, d.attempts_counted, d.attempts_uncounted,
-    v.id, v.external_id, v.type, v.account, v.payload, v.occurred_at, v.merchant_id, v.is_live, d.next_attempt_at
+    v.id, v.external_id, v.type, v.account, v.payload, v.occurred_at, v.merchant_id, v.is_live, d.next_attempt_at,
+    v.traceparent
 """
 
 PICK = f"""
@@ -149,7 +166,8 @@ sized AS (
     JOIN deliveries_event v ON v.id = d.event_id
 )
 SELECT endpoint_id, delivery_id, due_at, trigger, attempts_made, attempts_counted, attempts_uncounted,
-    id, external_id, type, account, payload, occurred_at, merchant_id, is_live, next_attempt_at
+    id, external_id, type, account, payload, occurred_at, merchant_id, is_live, next_attempt_at,
+    traceparent
 FROM sized
 -- Up to and including the one that goes over the limit, so that the largest gets its turn.
 WHERE bytes_before < %(most_bytes)s
@@ -182,7 +200,7 @@ SELECT count(*) < %(limit)s FROM moved
 
 SAVE_LANES = """
 UPDATE deliveries_lane l SET
-    in_flight = COALESCE(f.ids, '{}'), "window" = n.window_size, is_suspect = n.is_suspect, not_before = n.not_before,
+    in_flight = COALESCE(f.ids, '{}'), "window" = n.window_size, is_suspect = n.is_suspect,
     retry_at = n.retry_at, paced_until = n.paced_until, is_ordered = n.is_ordered,
     half_started_at = n.half_started_at, attempts = n.attempts, failures = n.failures,
     earlier_attempts = n.earlier_attempts, earlier_failures = n.earlier_failures, open_s = n.open_s,
@@ -192,19 +210,19 @@ UPDATE deliveries_lane l SET
     due_at = CASE
         WHEN n.is_held AND (n.is_full OR next.due_at IS NULL) THEN %(lease_end)s
         -- With work left it goes to the back of the queue: a flood waits behind itself.
-        WHEN n.is_held THEN LEAST(%(lease_end)s, GREATEST(next.due_at, n.not_before, %(now)s))
+        WHEN n.is_held THEN LEAST(%(lease_end)s, GREATEST(next.due_at, held_back.until, %(now)s))
         -- What the turn had no picks left for keeps its place.
         WHEN n.is_passed_over AND next.due_at <= %(now)s THEN LEAST(l.due_at, %(now)s)
-        WHEN next.due_at IS NOT NULL THEN GREATEST(next.due_at, n.not_before, %(now)s)
+        WHEN next.due_at IS NOT NULL THEN GREATEST(next.due_at, held_back.until, %(now)s)
     END
 FROM unnest(
-    %(lanes)b::uuid[], %(windows)b::int[], %(is_suspect)b::bool[], %(not_before)b::timestamptz[],
+    %(lanes)b::uuid[], %(windows)b::int[], %(is_suspect)b::bool[],
     %(is_held)b::bool[], %(is_full)b::bool[], %(is_passed_over)b::bool[], %(half_started)b::timestamptz[],
     %(attempts)b::int[], %(failures)b::int[], %(earlier_attempts)b::int[], %(earlier_failures)b::int[],
     %(open_s)b::int[], %(open_until)b::timestamptz[], %(failing_since)b::timestamptz[], %(warned_at)b::timestamptz[],
     %(retry_at)b::timestamptz[], %(paced_until)b::timestamptz[], %(is_ordered)b::bool[]
 ) AS n (
-    endpoint_id, window_size, is_suspect, not_before, is_held, is_full, is_passed_over, half_started_at, attempts,
+    endpoint_id, window_size, is_suspect, is_held, is_full, is_passed_over, half_started_at, attempts,
     failures, earlier_attempts, earlier_failures, open_s, open_until, failing_since, warned_at,
     retry_at, paced_until, is_ordered
 )
@@ -217,6 +235,8 @@ LEFT JOIN LATERAL (
     WHERE e.endpoint_id = n.endpoint_id AND e.delivery_id <> ALL (%(flying)b::uuid[])
     ORDER BY e.due_at LIMIT 1
 ) next ON TRUE
+-- As the lane's own `not_before`, which Postgres works out only when the row is written.
+CROSS JOIN LATERAL (SELECT GREATEST(n.retry_at, n.paced_until, n.open_until) AS until) held_back
 WHERE l.endpoint_id = n.endpoint_id
 """
 

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connection as django_connection
 
 from deliveries.engine import statements
+from deliveries.engine.news import News, arrays
 from deliveries.engine.values import HeldLane, LaneRow, Pick, Result
 from dispatcher.breaker import Breaker
 from dispatcher.ids import new_id
@@ -91,12 +92,13 @@ class Store:
         return self._open.execute(sql, params, binary=True).fetchall()
 
     def record(self, results: Sequence[Result], *, lanes: Iterable[UUID]) -> set[UUID]:
-        """Write a group of results. Returns the endpoints whose lanes are still ours; what others hold is dropped.
+        """Write a group of results, but for those of lanes that others hold by now. Returns the deliveries that have
+        failed for good by it.
 
         `lanes` are all that the turn will touch: locked here, in order, they need not be waited for later.
         """
         rows = self._fetch(statements.RECORD, _result_arrays(results) | {"lanes": list(lanes), "token": self.token})
-        return {endpoint_id for (endpoint_id,) in rows}
+        return {delivery_id for (delivery_id,) in rows if delivery_id is not None}
 
     def lock_lanes(
         self,
@@ -174,7 +176,6 @@ class Store:
                 "lanes": [lane.row.endpoint_id for lane in lanes],
                 "windows": [lane.window.size for lane in lanes],
                 "is_suspect": [lane.window.is_suspect for lane in lanes],
-                "not_before": [lane.not_before for lane in lanes],
                 "is_held": [bool(lane.flying) for lane in lanes],
                 "is_full": [lane.is_full for lane in lanes],
                 "is_passed_over": [lane.is_passed_over for lane in lanes],
@@ -195,6 +196,10 @@ class Store:
             },
         )
 
+    def tell(self, news: Sequence[News], *, now: datetime) -> None:
+        """Write down what those who look on shall hear."""
+        self._open.execute(statements.TELL, arrays(news) | {"now": now})
+
     def open_versions(self, endpoint_ids: Iterable[UUID]) -> dict[UUID, int]:
         """The versions that those of these endpoints have now to which anything may be sent."""
         return dict(self._fetch(statements.OPEN_VERSIONS, {"endpoints": list(endpoint_ids)}))
@@ -207,9 +212,10 @@ class Store:
 
 
 def _lane_row(row: tuple[Any, ...]) -> LaneRow:
-    *plain, half, attempts, failures, earlier_attempts, earlier_failures, open_s, until, failing_since, warned_at = row
+    *plain, half, attempts, failures, earlier_attempts, earlier_failures, open_s, until = row[:-3]
+    failing_since, warned_at, reported_at = row[-3:]
     breaker = Breaker(half, attempts, failures, earlier_attempts, earlier_failures, open_s, until)
-    return LaneRow(*(*plain, breaker, Streak(failing_since, warned_at)))
+    return LaneRow(*(*plain, breaker, Streak(failing_since, warned_at), reported_at))
 
 
 def _utc(moment: datetime) -> datetime:

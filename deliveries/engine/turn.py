@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from deliveries.engine import news
 from deliveries.engine.lane_state import note_outcomes
 from deliveries.engine.store import Store
 from deliveries.engine.values import HeldLane, LaneRow, Pick, Result
 from dispatcher import pace
 from dispatcher.breaker import CLOSED
-from dispatcher.outcomes import Reason
 from dispatcher.streak import NONE, Verdict
 from dispatcher.window import Window
 from subscriptions.killpoints import reached
@@ -38,6 +38,8 @@ class Plan:
     is_hungry: bool
     # What follows for endpoints that have failed for days.
     verdicts: dict[UUID, Verdict] = field(default_factory=dict)
+    # How many attempts of drains that died the turn wrote down.
+    interrupted: int = 0
 
 
 @dataclass(slots=True)
@@ -66,13 +68,15 @@ class Turn:
     # The lanes that were held before and still are.
     _kept: set[UUID] = field(default_factory=set)
     _verdicts: dict[UUID, Verdict] = field(default_factory=dict)
+    _news: list[news.News] = field(default_factory=list)
 
     def take(self) -> Plan:
         """The whole turn, in the order of the statements."""
         touched = {result.pick.endpoint_id for result in self.results} | {pick.endpoint_id for pick in self.returned}
         with self.store.turn():
             if self.results:
-                self.store.record(self.results, lanes=touched)
+                failed = self.store.record(self.results, lanes=touched)
+                self._news += news.of_failures(self.results, failed) if failed else []
                 reached("turn.recorded")
             limit = min(LANES_A_TURN, max(0, self.free)) if self.is_claiming and self.free_bytes > 0 else 0
             rows = self.store.lock_lanes(
@@ -82,36 +86,39 @@ class Turn:
                 may_be_letters=self.free_letters > 0,
                 now=self.now,
             )
-            self._interrupt_strays(rows)
+            interrupted = self._interrupt_strays(rows)
             self._update_lanes(rows)
             self._settle_closed()
             self._arrange()
             picks, is_cut = self._pick(min(self.free, PICKS_A_TURN))
             if self._lanes:
                 self.store.save_lanes(list(self._lanes.values()), now=self.now)
+            if self._news:
+                self.store.tell(self._news, now=self.now)
             if picks or self.results:
                 reached("turn.written")
         is_hungry = len(rows) - len(touched) >= limit > 0 or len(picks) >= PICKS_A_TURN or is_cut
         # Also what was lost and is claimed again at once: what the first lease has in the air is no news of the second.
         lost = (touched | (self._lanes.keys() & self.held.keys())) - self._kept
-        return Plan(self._lanes, lost, picks, is_hungry, self._verdicts)
+        return Plan(self._lanes, lost, picks, is_hungry, self._verdicts, interrupted)
 
-    def _interrupt_strays(self, rows: list[LaneRow]) -> None:
-        """What a lane's former holder had in the air, and did not record, has an unknown outcome."""
+    def _interrupt_strays(self, rows: list[LaneRow]) -> int:
+        """What a lane's former holder had in the air, and did not record, has an unknown outcome. Returns how many."""
         strays = [stray for row in rows if not self._is_known(row) for stray in row.in_flight]
         if strays:
             self.store.interrupt(strays, now=self.now)
+        return len(strays)
 
     def _is_known(self, row: LaneRow) -> bool:
         return row.lease_token == self.store.token and row.endpoint_id in self.held
 
     def _update_lanes(self, rows: list[LaneRow]) -> None:
         done: defaultdict[UUID, set[UUID]] = defaultdict(set)
-        reasons: defaultdict[UUID, list[Reason]] = defaultdict(list)
+        results: defaultdict[UUID, list[Result]] = defaultdict(list)
         waits: defaultdict[UUID, list[datetime]] = defaultdict(list)
         for result in self.results:
             done[result.pick.endpoint_id].add(result.pick.delivery_id)
-            reasons[result.pick.endpoint_id].append(result.outcome.reason)
+            results[result.pick.endpoint_id].append(result)
             if result.next_attempt_at is not None:
                 waits[result.pick.endpoint_id].append(result.next_attempt_at)
         for pick in self.returned:
@@ -132,14 +139,17 @@ class Turn:
                 before = self.held[endpoint_id]
                 lane.flying = before.flying - done[endpoint_id]
                 lane.paced_until = before.paced_as_sent
-                if endpoint_id in reasons:
-                    self._note(lane, reasons[endpoint_id])
+                if endpoint_id in results:
+                    self._note(lane, results[endpoint_id])
             self._lanes[endpoint_id] = lane
 
-    def _note(self, lane: HeldLane, reasons: list[Reason]) -> None:
+    def _note(self, lane: HeldLane, results: list[Result]) -> None:
+        reasons = [result.outcome.reason for result in results]
         verdict = note_outcomes(lane, reasons, disable_after=self.disable_after, now=self.now)
         if verdict is not Verdict.NOTHING:
             self._verdicts[lane.row.endpoint_id] = verdict
+        if said := news.of_lane(lane, results, disable_after=self.disable_after):
+            self._news.append(said)
 
     def _retry_at(self, row: LaneRow, waits: list[datetime]) -> datetime | None:
         """A lane in order waits as a whole for the retry of its first delivery."""

@@ -37,6 +37,8 @@ class LaneRow:
     is_letter: bool
     breaker: Breaker = CLOSED
     streak: Streak = NO_STREAK
+    # Since when those who look on believe that it fails.
+    reported_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -116,6 +118,8 @@ class Pick:
     merchant_id: UUID
     is_live: bool
     next_attempt_at: datetime | None = None
+    # The span that published the event, where it is traced.
+    traceparent: str | None = None
 
     @property
     def number(self) -> int:

@@ -11,6 +11,8 @@ from subscriptions.models.catalogue import EVENT_TYPE_LENGTH
 from subscriptions.models.merchants import REFERENCE_LENGTH
 
 EXTERNAL_ID_LENGTH = 128
+TRACEPARENT_LENGTH = 55
+# As W3C Trace Context writes version 00.
 
 
 class Event(models.Model):
@@ -26,8 +28,12 @@ class Event(models.Model):
     payload = models.BinaryField()
     is_test = models.BooleanField(default=False)
     is_live = models.BooleanField(default=True, db_default=True, help_text="The merchant's mode when it was published.")
+    expunged_at = models.DateTimeField(null=True, help_text="When its contents were taken away, at somebody's request.")
     occurred_at = models.DateTimeField()
     created_at = models.DateTimeField()
+    traceparent = models.CharField(
+        max_length=TRACEPARENT_LENGTH, null=True, help_text="The span that published it; null where it is not traced."
+    )
 
     class Meta:
         # Not unique here: an idempotency key makes it so, and this table can then be partitioned by id.

@@ -10,12 +10,14 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, transaction
 
+from deliveries import tracing
 from deliveries.doorbell import wake
-from deliveries.models import IdempotencyKey
+from deliveries.models import Event, IdempotencyKey
 from deliveries.services import payload_schemas
 from deliveries.services.new_event import Accepted, NewEvent
 from deliveries.services.publish_checks import check_events
 from deliveries.services.publish_sql import FIND_KEYS, INSERT_EVENTS, PUBLISH_ONE
+from deliveries.services.publish_watch import watched
 from dispatcher.ids import InvalidId, Prefix, new_id, parse, show
 from dispatcher.window import INITIAL_SIZE
 from subscriptions import kept_plans
@@ -124,6 +126,14 @@ def publish_batch(
     3. An event whose key was taken is a duplicate: it is answered with the first one's id, or refused when the request
        differs. It is not checked again.
     """
+    return watched(
+        events, lambda: _publish_all(events, scope=scope, now=now, are_payloads_checked=are_payloads_checked)
+    )
+
+
+def _publish_all(
+    events: Sequence[NewEvent], *, scope: str, now: datetime, are_payloads_checked: bool
+) -> list[Accepted]:
     check_events(events, are_payloads_checked=are_payloads_checked)
     drafts = [_draft(position, event, scope=scope, now=now) for position, event in enumerate(events)]
     for _ in range(MOST_ROUNDS):
@@ -158,7 +168,8 @@ def _publish_drafts(drafts: list[_Draft], *, now: datetime) -> list[Accepted]:
     first_of = _first_with_same_keys(drafts)
     unique = [draft for position, draft in enumerate(drafts) if first_of[position] == position]
     # Without keys the one statement is its own transaction. With keys a later look at them may refuse the whole.
-    if any(draft.keys for draft in drafts):
+    # Where it is traced, a second statement says so.
+    if any(draft.keys for draft in drafts) or tracing.current():
         with transaction.atomic():
             answers = _store(unique, now=now)
     else:
@@ -221,6 +232,8 @@ def _store(drafts: list[_Draft], *, now: datetime) -> list[Accepted]:
     if needed := [draft for draft, row in zip(drafts, rows, strict=True) if row.needs_check]:
         raise _CheckNeeded(needed)
     payload_schemas.forget({draft.event.type for draft, row in zip(drafts, rows, strict=True) if not row.is_strict})
+    if traceparent := tracing.current():
+        Event.objects.filter(id__in=[draft.id for draft in drafts]).update(traceparent=traceparent)
     endpoints = {endpoint for row in rows for endpoint in row.endpoints}
     if endpoints:
         transaction.on_commit(lambda: wake(endpoints))
@@ -245,8 +258,8 @@ def _insert_one(draft: _Draft, *, now: datetime) -> _Row:
     row = kept_plans.fetch_one(
         PUBLISH_ONE,
         (
-            *(now, INITIAL_SIZE, draft.id, event.id, _merchant_id(event.merchant), event.merchant, event.account),
-            *(event.type, _patterns(event.type), event.payload, event.occurred_at or now),
+            *(now, INITIAL_SIZE, draft.id, event.id, merchant_id_of(event.merchant), event.merchant, event.account),
+            *(event.type, patterns_of(event.type), event.payload, event.occurred_at or now),
             draft.checked_tag or payload_schemas.checked_tag(event.type, event.payload),
             *(draft.is_known, [new_id() for _ in keys], [key.scope for key in keys], [key.key for key in keys]),
             *([key.digest for key in keys], [key.expires_at for key in keys]),
@@ -265,11 +278,11 @@ def _insert_batch(drafts: list[_Draft], *, now: datetime) -> list[_Row]:
                 "window": INITIAL_SIZE,
                 "ids": [draft.id for draft in drafts],
                 "external_ids": [draft.event.id for draft in drafts],
-                "merchant_ids": [_merchant_id(draft.event.merchant) for draft in drafts],
+                "merchant_ids": [merchant_id_of(draft.event.merchant) for draft in drafts],
                 "merchants": [draft.event.merchant for draft in drafts],
                 "accounts": [draft.event.account for draft in drafts],
                 "types": [draft.event.type for draft in drafts],
-                "patterns": [_patterns(draft.event.type) for draft in drafts],
+                "patterns": [patterns_of(draft.event.type) for draft in drafts],
                 "payloads": [draft.event.payload for draft in drafts],
                 "occurred": [draft.event.occurred_at or now for draft in drafts],
                 "checked_tags": [
@@ -288,14 +301,14 @@ def _insert_batch(drafts: list[_Draft], *, now: datetime) -> list[_Row]:
         return [_Row(*row) for row in cursor.fetchall()]
 
 
-def _merchant_id(text: str | None) -> UUID | None:
+def merchant_id_of(text: str | None) -> UUID | None:
     try:
         return parse(Prefix.MERCHANT, text) if text else None
     except InvalidId:
         return None
 
 
-def _patterns(event_type: str) -> str:
+def patterns_of(event_type: str) -> str:
     """All filters that would let the type through, in one text: `a.b.c` → `a.b.c a.* a.b.*`."""
     groups = event_type.split(".")
     return " ".join([event_type, *(".".join(groups[:count]) + ".*" for count in range(1, len(groups)))])

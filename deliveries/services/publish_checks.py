@@ -11,6 +11,8 @@ from dispatcher.strict_json import UnreadableJson, check_json
 from subscriptions.errors import FieldError, Invalid, TooLarge
 from subscriptions.models.catalogue import EVENT_TYPE_LENGTH
 from subscriptions.models.merchants import REFERENCE_LENGTH
+from subscriptions.operational import is_reserved
+from subscriptions.services.event_types import RESERVED
 
 BATCH_EVENTS = 1000
 KEY_LENGTH = 128
@@ -42,6 +44,8 @@ def _faults(event: NewEvent, *, is_payload_checked: bool) -> Iterator[tuple[str,
             yield field, "invalid", f"1 to {REFERENCE_LENGTH} characters."
     if len(event.type) > EVENT_TYPE_LENGTH or "\0" in event.type:
         yield "type", "unknown_event_type", "No such event type."
+    elif is_reserved(event.type):
+        yield "type", "reserved", RESERVED
     if event.id is not None and not _ID_FORM.fullmatch(event.id):
         yield "id", "invalid", f"1 to {EXTERNAL_ID_LENGTH} visible ASCII characters without spaces."
     if event.idempotency_key is not None and not (1 <= len(event.idempotency_key) <= KEY_LENGTH):

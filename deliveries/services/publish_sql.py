@@ -133,6 +133,32 @@ SELECT * FROM signet_publish_one(
 """
 # The same for one event, as a function in the database whose plans are kept: migration 0006.
 
+PUBLISH_GROUP = """
+SELECT asked.position, k.last_used_at, f.*
+FROM unnest(
+    %s::uuid[], %s::bytea[], %s::uuid[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[],
+    %s::bytea[], %s::timestamptz[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::bytea[], %s::timestamptz[]
+) WITH ORDINALITY AS asked (
+    api_key_id, api_key_digest, id, external_id, merchant_uuid, merchant, account, type, patterns,
+    payload, occurred_at, checked_tag, key_id, key_scope, key, key_digest, key_expires_at, position
+)
+CROSS JOIN LATERAL (
+    -- A key that was revoked a moment ago publishes nothing. OFFSET 0: the events are gone through in their order.
+    SELECT a.last_used_at FROM subscriptions_apikey a
+    WHERE a.id = asked.api_key_id AND a.digest = asked.api_key_digest AND a.scope = 'provider'
+    AND a.revoked_at IS NULL AND (a.expires_at IS NULL OR a.expires_at > %s)
+    OFFSET 0
+) k
+CROSS JOIN LATERAL signet_publish_one(
+    %s, %s, asked.id, asked.external_id, asked.merchant_uuid, asked.merchant, asked.account, asked.type,
+    asked.patterns, asked.payload, asked.occurred_at, asked.checked_tag, FALSE,
+    array_remove(ARRAY[asked.key_id], NULL), array_remove(ARRAY[asked.key_scope], NULL),
+    array_remove(ARRAY[asked.key], NULL), array_remove(ARRAY[asked.key_digest], NULL),
+    array_remove(ARRAY[asked.key_expires_at], NULL)
+) f
+"""
+# Events of several callers, each with the key that its caller showed; each stands and falls by itself.
+
 FIND_KEYS = """
 SELECT k.scope, k.key, k.event_id, k.request_hash, k.expires_at, e.external_id,
     (SELECT count(*) FROM deliveries_delivery d WHERE d.event_id = k.event_id)

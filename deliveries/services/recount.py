@@ -3,8 +3,7 @@
 Nothing makes them differ but rows that were changed behind this app's back, or a fault in it: this is how one knows.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,10 +12,9 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from deliveries.selectors import counts_sql
-from deliveries.selectors.log import first_id
 from deliveries.selectors.statistics import HOUR, hour_of
 from deliveries.services import statistics
-from subscriptions.errors import Conflict
+from dispatcher.ids import first_id
 
 ATTEMPTS_A_STEP = 100_000
 # A third of a second where the rows are in memory: how often progress is told.
@@ -24,8 +22,6 @@ REPAIRS_A_STEP = 1_000
 # Hourly counts that are locked at once; roll-ups wait for them meanwhile.
 ID_SLACK = timedelta(days=1)
 # The ids of attempts carry the clocks of hosts, their times that of the database.
-LOCK = 7_242_016_351
-# Of one recount at a time: two that repair the same difference would add it twice.
 
 CREATE = """
 CREATE TEMP TABLE recounted (
@@ -145,20 +141,6 @@ class Difference:
     event_type: str
     kept: Counts
     found: Counts
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Keeps other recounts out. Raises Conflict when one is under way."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        if not cursor.fetchone()[0]:
-            raise Conflict("Another recount is under way.")
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
 def first_hour(*, kept_since: datetime, asked: datetime | None) -> datetime:

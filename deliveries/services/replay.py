@@ -22,6 +22,8 @@ WITH asked AS MATERIALIZED (
     FROM deliveries_delivery d
     JOIN deliveries_lane l ON l.endpoint_id = d.endpoint_id
     WHERE d.id = ANY (%(deliveries)s::uuid[])
+    -- Contents that are gone cannot be sent. They go under the lanes' locks, which the caller holds.
+    AND NOT EXISTS (SELECT FROM deliveries_event v WHERE v.id = d.event_id AND v.expunged_at IS NOT NULL)
     ORDER BY d.id FOR NO KEY UPDATE OF d
 ),
 begun AS (
@@ -46,7 +48,7 @@ entered AS (
 ),
 released AS (
     -- An ordered lane waits as a whole for the retry of its first delivery; a wait of any other kind goes on.
-    UPDATE deliveries_lane l SET retry_at = NULL, not_before = GREATEST(l.open_until, l.paced_until) FROM asked a
+    UPDATE deliveries_lane l SET retry_at = NULL FROM asked a
     WHERE l.endpoint_id = a.endpoint_id AND NOT a.is_flying AND l.retry_at = a.next_attempt_at
 )
 SELECT id FROM asked
@@ -67,9 +69,12 @@ def resend(
     In an ordered lane a replay stands behind all that is waiting: what it once came before has long gone.
 
     Without a named endpoint, endpoints that are closed are passed over. Raises NotFound for an event that the owner
-    cannot see or that the named endpoint was never owed; Conflict when every endpoint that is meant is closed.
+    cannot see or that the named endpoint was never owed; Conflict when every endpoint that is meant is closed, or when
+    the event's contents were taken away.
     """
     found = events.find(event, owner_id=owner_id)
+    if found.expunged_at is not None:
+        raise Conflict("The contents of this event were taken away: there is nothing to send.", code="expunged")
     owed = list(_owed(found, owner_id=owner_id, endpoint_id=endpoint_id))
     if endpoint_id is not None and not owed:
         raise NotFound("The endpoint has no delivery of this event.")

@@ -12,9 +12,11 @@ from django.db import IntegrityError, connection, transaction
 
 from deliveries.doorbell import wake
 from deliveries.models import Delivery, Replay
-from deliveries.selectors.log import ID_SLACK, first_id
+from deliveries.selectors.log import ID_SLACK
 from deliveries.services import lanes, replay_sql
 from deliveries.services.replay import begin_again
+from dispatcher.ids import first_id
+from subscriptions.advisory_locks import AdvisoryLock
 from subscriptions.errors import Conflict, FieldError, Invalid
 from subscriptions.killpoints import reached
 from subscriptions.models import Endpoint
@@ -160,7 +162,7 @@ def _step(replay_id: UUID, *, now: datetime) -> int | None:
 def _take_step(replay: Replay, endpoint: Endpoint, *, now: datetime) -> int:
     if replay.kind == Replay.Kind.MISSING:
         with connection.cursor() as cursor:
-            cursor.execute(replay_sql.ONE_AT_A_TIME)
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AdvisoryLock.OWED_PLACES])
     found = _find(replay, most=STEP_MOST, now=now)
     sent = _send(replay, found.ids, now=now) if found.ids else 0
     replay.sent += sent

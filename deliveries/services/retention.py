@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from deliveries.selectors.log import first_id
+from dispatcher.ids import first_id
 
 EVENTS_A_STEP = 1_000
 # A step is one transaction of a fraction of a second; its rows' locks meet at most a replay of the same old event.
@@ -60,7 +60,7 @@ WITH old AS MATERIALIZED (
 )
 DELETE FROM deliveries_hourlycount h USING old WHERE h.id = old.id
 """
-KEY_TABLES = ("deliveries_idempotencykey", "subscriptions_storedanswer")
+KEY_TABLES = ("deliveries_idempotencykey", "subscriptions_storedanswer", "subscriptions_portallink")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,13 @@ from deliveries.engine.endpoints import EndpointCache
 from deliveries.engine.sender import Sender
 from deliveries.engine.values import Pick, Result
 from deliveries.models import Attempt, Delivery, Event, LaneEntry
-from deliveries.services import lanes
+from deliveries.services import lanes, waiting
 from dispatcher.addresses import AddressRules
 from dispatcher.http import Client, Limits, make_client
 from dispatcher.ids import new_id
 from subscriptions.errors import Conflict, FieldError, Invalid
 from subscriptions.models import Endpoint, EventType, Merchant
+from subscriptions.operational import is_reserved
 from subscriptions.selectors import event_types, profiles, samples
 from subscriptions.services import audit
 from subscriptions.services.endpoint_channels import NOT_CONFIRMED, UNVERIFIED, may_be_sent_to
@@ -44,11 +45,21 @@ class Trial:
     attempt: Attempt
 
 
+def make(
+    *, endpoint: Endpoint, event_type: str | None, actor: str, now: datetime, payload: bytes | None = None
+) -> Trial:
+    """A test from its beginning to its end, outside of any transaction. Raises what `begin` does, and Overloaded."""
+    with waiting.slot():
+        delivery_id = begin(endpoint=endpoint, event_type=event_type, actor=actor, now=now, payload=payload)
+        return finish(delivery_id=delivery_id)
+
+
 @transaction.atomic
 def begin(
     *, endpoint: Endpoint, event_type: str | None, actor: str, now: datetime, payload: bytes | None = None
 ) -> UUID:
-    """Write down that a test is owed, and return its delivery's id. Nothing is sent yet.
+    """Write down that a test is owed, and return its delivery's id. Nothing is sent yet. Have a slot of `waiting` until
+    `finish` is through.
 
     `payload` is JSON text, sent exactly so; it need not fit the type's schema, for a merchant may try what it likes on
     its own endpoint. Without one the type's sample is sent.
@@ -126,7 +137,9 @@ def _chosen_type(endpoint: Endpoint, named: str | None) -> EventType:
 
 def _hears(endpoint: Endpoint, name: str) -> bool:
     # Type names hold none of the characters that this matching treats specially; filters only the star at their end.
-    return endpoint.event_types is None or any(fnmatchcase(name, wanted) for wanted in endpoint.event_types)
+    if endpoint.event_types is None:
+        return not is_reserved(name)
+    return any(fnmatchcase(name, wanted) for wanted in endpoint.event_types)
 
 
 def _payload(event_type: EventType, endpoint: Endpoint) -> bytes:

@@ -72,14 +72,20 @@ class AuditEntry(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     merchant = models.ForeignKey(Merchant, models.CASCADE, null=True, related_name="audit_entries")
-    actor = models.CharField(max_length=255, help_text="`key:<id>`, `user:<name>` or `system`.")
+    actor = models.CharField(max_length=255, help_text="`key:<id>`, `user:<name>`, `link:<id>` or `system`.")
     action = models.CharField(max_length=64, help_text="e.g. `endpoint.updated`, `secret.revealed`.")
     target = models.CharField(max_length=64, help_text="The object's public id.")
     detail = models.JSONField(default=dict)
     created_at = models.DateTimeField()
 
     class Meta:
-        indexes = [models.Index(fields=["merchant", "-id"], name="audit_by_merchant")]
+        indexes = [
+            models.Index(fields=["merchant", "-id"], name="audit_by_merchant"),
+            # The filters of the merchant's own page; none of them walks through what it does not show.
+            models.Index(fields=["merchant", "target", "-id"], name="audit_by_target"),
+            models.Index(fields=["merchant", "action", "-id"], name="audit_by_action"),
+            models.Index(fields=["merchant", "actor", "-id"], name="audit_by_actor"),
+        ]
         verbose_name_plural = "audit entries"
 
     def __str__(self) -> str:
@@ -88,6 +94,36 @@ class AuditEntry(models.Model):
     @property
     def public_id(self) -> str:
         return show(Prefix.AUDIT, self.id)
+
+
+class PortalLink(models.Model):
+    """Lets whoever has its token into a merchant's portal, once. Only the token's SHA-256 is kept."""
+
+    class Access(models.TextChoices):
+        FULL = "full"
+        READ_ONLY = "read_only"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    merchant = models.ForeignKey(Merchant, models.CASCADE, related_name="portal_links")
+    access = models.CharField(max_length=16, choices=Access)
+    digest = models.BinaryField()
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["digest"], name="portal_link_digest_unique"),
+            models.CheckConstraint(name="portal_link_access_known", condition=Q(access__in=["full", "read_only"])),
+        ]
+        indexes = [models.Index(fields=["expires_at"], name="portal_link_expiry")]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    @property
+    def public_id(self) -> str:
+        return show(Prefix.PORTAL_LINK, self.id)
 
 
 class LoginTries(models.Model):

@@ -30,11 +30,20 @@ class Merchant(models.Model):
     mode = models.CharField(
         max_length=4, choices=Mode, default=Mode.LIVE, db_default=Mode.LIVE, help_text="Whether its events are real."
     )
+    retention_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="How long its events are kept. Null: as long as everybody's."
+    )
+    hears_all_operations = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whether its endpoints that name signet.* types hear what happens to everybody's endpoints.",
+    )
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     deleted_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        permissions = [("enter_portal", "Can look into a merchant's portal, read only")]
         constraints = [
             models.UniqueConstraint(
                 fields=["reference"], name="merchant_reference_unique", condition=Q(deleted_at=None)
@@ -45,6 +54,13 @@ class Merchant(models.Model):
             models.CheckConstraint(name="merchant_mode_known", condition=Q(mode__in=["live", "test"])),
             models.CheckConstraint(name="merchant_not_its_own_parent", condition=Q(parent=None) | ~Q(parent=F("id"))),
             models.CheckConstraint(name="merchant_reference_not_empty", condition=~Q(reference="")),
+            models.CheckConstraint(
+                name="merchant_retention_positive", condition=Q(retention_days=None) | Q(retention_days__gte=1)
+            ),
+        ]
+        indexes = [
+            # A handful; what happens to an endpoint looks for them.
+            models.Index(fields=["id"], name="merchant_hears_all", condition=Q(hears_all_operations=True)),
         ]
 
     def __str__(self) -> str:

@@ -3,10 +3,12 @@
 from datetime import datetime
 
 from subscriptions.models import Endpoint
-from subscriptions.services import bell
+from subscriptions.services import bell, operations
+from subscriptions.services.notices import Failing
 
 PAUSED = "paused"
 # The `disabled_reason` of an endpoint that its owner switched off.
+DELETED = "deleted"
 
 
 def save(endpoint: Endpoint, *, now: datetime) -> None:
@@ -17,10 +19,15 @@ def save(endpoint: Endpoint, *, now: datetime) -> None:
     bell.ring([endpoint.id])
 
 
-def switch(endpoint: Endpoint, *, is_active: bool, now: datetime, reason: str = PAUSED) -> None:
-    """On or off. One that is off already keeps its reason."""
+def switch(
+    endpoint: Endpoint, *, is_active: bool, now: datetime, reason: str = PAUSED, failing: Failing | None = None
+) -> None:
+    """On or off. One that is off already keeps its reason. Whoever wants to know is told of one that goes off, unless
+    it is deleted or only just being made; `failing` is what they are told of its failures."""
     if is_active == endpoint.is_active:
         return
+    if not is_active and reason != DELETED and not endpoint._state.adding:  # noqa: SLF001 - documented by Django
+        operations.note_disabled(endpoint, reason=reason, failing=failing, now=now)
     endpoint.is_active = is_active
     endpoint.disabled_reason = "" if is_active else reason
     endpoint.disabled_at = None if is_active else now

@@ -187,7 +187,7 @@ def disable(
     endpoint = Endpoint.objects.select_for_update(no_key=True).filter(id=endpoint_id, is_active=True).first()
     if endpoint is None:
         return False
-    endpoint_rows.switch(endpoint, is_active=False, now=now, reason=reason)
+    endpoint_rows.switch(endpoint, is_active=False, now=now, reason=reason, failing=failing)
     endpoint_rows.save(endpoint, now=now)
     note(endpoint, "endpoint.disabled", fields=[reason], now=now, actor=actor)
     if failing is not None:
@@ -230,7 +230,7 @@ def delete(
 
 def bury(endpoint: Endpoint, *, now: datetime, actor: str) -> None:
     """For services that hold the endpoint's lock."""
-    endpoint_rows.switch(endpoint, is_active=False, now=now, reason="deleted")
+    endpoint_rows.switch(endpoint, is_active=False, now=now, reason=endpoint_rows.DELETED)
     endpoint.deleted_at = now
     _set_auth(endpoint, NO_AUTH)
     SigningSecret.objects.filter(endpoint=endpoint).delete()

@@ -14,9 +14,12 @@ from dispatcher.schemas.mismatches import mismatches
 from subscriptions.errors import Conflict, FieldError, Invalid, NotFound
 from subscriptions.models import Endpoint, EventType
 from subscriptions.models.catalogue import EVENT_TYPE_LENGTH, EVENT_TYPE_PATTERN
+from subscriptions.operational import is_reserved
 from subscriptions.services import audit, shapes
 from subscriptions.services.conflicts import refuse_duplicate
 from subscriptions.services.shapes import Shape, Wrong, wrong
+
+RESERVED = "Types of the group signet are the platform's own: nobody else makes, changes or publishes them."
 
 _NAME = re.compile(EVENT_TYPE_PATTERN, re.ASCII)
 
@@ -25,6 +28,8 @@ def check_name(value: Any) -> str:
     name: str = shapes.line(most=EVENT_TYPE_LENGTH)(value)
     if not _NAME.fullmatch(name):
         raise wrong("invalid_name", "A name is groups of letters, digits, _ and - joined by dots.")
+    if is_reserved(name):
+        raise wrong("reserved", RESERVED)
     return name
 
 
@@ -95,6 +100,8 @@ def _lock(name: str) -> EventType:
     event_type = EventType.objects.select_for_update().filter(name=name).first()
     if event_type is None:
         raise NotFound("There is no such event type.")
+    if is_reserved(name):
+        raise Invalid(FieldError("/name", "reserved", RESERVED))
     return event_type
 
 

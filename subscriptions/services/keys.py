@@ -27,6 +27,9 @@ SECRET_BYTES = 32
 LAST_USED_STEP = timedelta(minutes=1)
 # How stale `last_used_at` may be, so that a busy key does not write a row for each request.
 
+MOST_KNOWN = 1024
+# Keys that a process remembers, at a few hundred bytes each; whoever publishes has one or a few.
+
 _FORM = re.compile(r"(sgn_(?:mer|pro)_[a-z0-9]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
 _HEADS = {ApiKey.Scope.MERCHANT: "sgn_mer_", ApiKey.Scope.PROVIDER: "sgn_pro_"}
 
@@ -38,6 +41,18 @@ class NewKey:
     row: ApiKey
     text: str = field(repr=False)
 
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """What never changes of a key that was seen living. Whether it lives still is asked with each request."""
+
+    id: UUID
+    digest: bytes = field(repr=False)
+    actor: str
+
+
+_known: dict[bytes, KnownKey] = {}
+# Provider keys by their digest: none in here opens anything by being here.
 
 _KEY_NAMES = [field.attname for field in ApiKey._meta.concrete_fields]
 _MERCHANT_NAMES = [field.attname for field in Merchant._meta.concrete_fields]
@@ -94,9 +109,31 @@ def authenticate(text: str, *, now: datetime) -> ApiKey | None:
     key = _find(form[1])
     if key is None or not hmac.compare_digest(bytes(key.digest), _digest(text)) or not _is_live(key, now):
         return None
-    if key.last_used_at is None or key.last_used_at <= now - LAST_USED_STEP:
-        _touch(key, now)
+    if is_stale(key.last_used_at, now):
+        touch(key.id, now=now)
+        key.last_used_at = now
+    if key.scope == ApiKey.Scope.PROVIDER:
+        _remember(key)
     return key
+
+
+def known(text: str) -> KnownKey | None:
+    """The provider's key behind `text`, if this process has seen it living; whoever acts on it asks the database
+    whether it lives still."""
+    return _known.get(_digest(text))
+
+
+def _remember(key: ApiKey) -> None:
+    digest = bytes(key.digest)
+    if digest not in _known:
+        if len(_known) >= MOST_KNOWN:
+            _known.clear()
+        _known[digest] = KnownKey(key.id, digest, f"key:{key.public_id}")
+
+
+def is_stale(last_used_at: datetime | None, now: datetime) -> bool:
+    """Whether it is time to write down again that a key is used."""
+    return last_used_at is None or last_used_at <= now - LAST_USED_STEP
 
 
 def _find(prefix: str) -> ApiKey | None:
@@ -117,11 +154,10 @@ def _is_live(key: ApiKey, now: datetime) -> bool:
     return key.merchant is None or key.merchant.deleted_at is None
 
 
-def _touch(key: ApiKey, now: datetime) -> None:
+def touch(key_id: UUID, *, now: datetime) -> None:
     """Guarded: of many requests in the same moment one writes, and none of them waits for another's long lock."""
     stale = Q(last_used_at=None) | Q(last_used_at__lte=now - LAST_USED_STEP)
-    ApiKey.objects.filter(stale, id=key.id).update(last_used_at=now)
-    key.last_used_at = now
+    ApiKey.objects.filter(stale, id=key_id).update(last_used_at=now)
 
 
 def _digest(text: str) -> bytes:

@@ -24,6 +24,8 @@ FREE_OF_NAME = 5
 # Slips of a person who knows the password.
 FREE_OF_ADDRESS = 30
 # Several people behind one address, each with a slip or two.
+FREE_MAILS = 3
+# To one address: the first was mistyped, the second went to the spam folder.
 FIRST_WAIT_S = 2
 LONGEST_WAIT_S = 900
 # Doubling from the first to the longest takes nine tries; from then on it is four an hour and name.
@@ -97,17 +99,28 @@ def succeed(tried: Try, *, user_name: str, now: datetime) -> None:
         audit.note(actor=f"user:{user_name}", action="login.succeeded", target=_user(user_name), detail=detail, now=now)
 
 
+def may_mail(address: str, *, now: datetime) -> bool:
+    """Whether another mail about an account may go to the address: nobody's letterbox is filled by strangers who say
+    that they forgot a password."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(CLAIM, _values(_key("mail", address.casefold()), free=FREE_MAILS, now=now))
+        return cursor.fetchone() is not None
+
+
+def _values(key: str, *, free: int, now: datetime) -> dict[str, Any]:
+    return {
+        "who": key,
+        "now": now,
+        "forgotten": now - FORGET,
+        "free": free,
+        "first": FIRST_WAIT_S,
+        "longest": LONGEST_WAIT_S,
+    }
+
+
 def _claim(key: str, *, free: int, tried: Try, now: datetime) -> None:
     with connection.cursor() as cursor:
-        values: dict[str, Any] = {
-            "who": key,
-            "now": now,
-            "forgotten": now - FORGET,
-            "free": free,
-            "first": FIRST_WAIT_S,
-            "longest": LONGEST_WAIT_S,
-        }
-        cursor.execute(CLAIM, values)
+        cursor.execute(CLAIM, _values(key, free=free, now=now))
         row = cursor.fetchone()
         if row is None:
             cursor.execute("SELECT closed_until FROM subscriptions_logintries WHERE who = %s", [key])
@@ -132,8 +145,8 @@ def _user(name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """As Django's login forms read it."""
-    return unicodedata.normalize("NFKC", name[:USER_NAME_LENGTH]).strip()
+    """As Django's login forms read it; without U+0000, which no name has and Postgres does not take."""
+    return unicodedata.normalize("NFKC", name[:USER_NAME_LENGTH]).replace("\x00", "").strip()
 
 
 def _network(address: str) -> str:

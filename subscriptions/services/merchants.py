@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 
 from dispatcher.ids import Prefix
@@ -18,6 +19,8 @@ from subscriptions.services.locks import lock_endpoint, lock_merchant, lock_tree
 from subscriptions.services.shapes import Shape, wrong
 
 NAME_LENGTH = 255
+LONGEST_RETENTION_DAYS = 3650
+# As of the setting, which is the limit.
 
 
 def check_reference(value: Any) -> str:
@@ -34,6 +37,8 @@ CHANGES: Shape = {
     "kind": shapes.choice(Merchant.Kind.values),
     "mode": shapes.choice(Merchant.Mode.values),
     "parent": shapes.nullable(shapes.line(most=REFERENCE_LENGTH)),
+    "retention_days": shapes.nullable(shapes.whole(least=1, most=LONGEST_RETENTION_DAYS)),
+    "hears_all_operations": shapes.boolean,
 }
 
 
@@ -118,13 +123,17 @@ def delete_account(*, merchant: Merchant, reference: str, now: datetime, actor: 
 
 def _check(data: Mapping[str, Any], *, required: tuple[str, ...] = ()) -> dict[str, Any]:
     values, faults = shapes.read(data, CHANGES, required=required)
+    days = values.get("retention_days")
+    if days is not None and days > settings.RETENTION_DAYS:
+        message = f"Nothing is kept for longer than {settings.RETENTION_DAYS} days here."
+        faults.append(FieldError("/retention_days", "too_long", message))
     if faults:
         raise Invalid(*faults)
     return values
 
 
 def _apply(merchant: Merchant, values: Mapping[str, Any]) -> None:
-    for name in ("name", "reference", "kind", "mode"):
+    for name in ("name", "reference", "kind", "mode", "retention_days", "hears_all_operations"):
         if name in values:
             setattr(merchant, name, values[name])
     if "parent" in values:

@@ -15,7 +15,7 @@ from subscriptions.errors import Conflict, FieldError, Invalid, NotFound
 from subscriptions.killpoints import reached
 from subscriptions.models import Endpoint, Merchant, SigningSecret
 from subscriptions.selectors import profiles
-from subscriptions.services import audit, endpoint_rows, vault
+from subscriptions.services import audit, endpoint_rows, operations, vault
 from subscriptions.services.locks import lock_endpoint
 
 MOST_LIVE = 10
@@ -93,8 +93,10 @@ def rotate(
     endpoint.unreadable_since = None
     endpoint_rows.save(endpoint, now=now)
     _note(endpoint, "secret.rotated", row, now=now, actor=actor)
+    previous_expires_at = current.expires_at if current else None
+    operations.note_rotated(endpoint, row, previous_expires_at=previous_expires_at, now=now)
     reached("secret.rotated")
-    return Rotated(row, text, current.expires_at if current else None)
+    return Rotated(row, text, previous_expires_at)
 
 
 def _fitting(profile: str, given: str | None) -> str:
@@ -127,9 +129,11 @@ def replace_all(endpoint: Endpoint, text: str | None, *, now: datetime) -> None:
     current = SigningSecret.objects.filter(endpoint=endpoint, expires_at=None).first()
     if text is not None and current is not None and _opens(current) and open_text(current) == text:
         return
-    SigningSecret.objects.filter(endpoint=endpoint).delete()
+    replaced, _ = SigningSecret.objects.filter(endpoint=endpoint).delete()
     if text is not None:
-        add(endpoint, text, now=now)
+        row = add(endpoint, text, now=now)
+        if replaced:
+            operations.note_rotated(endpoint, row, previous_expires_at=now, now=now)
     if endpoint.unreadable_since is not None:
         endpoint.unreadable_since = None
         endpoint.save(update_fields=["unreadable_since"])
