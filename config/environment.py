@@ -4,7 +4,9 @@ import base64
 import binascii
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.utils import parseaddr
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -38,6 +40,9 @@ MAKE_ENCRYPTION_KEY = (
     """python -c 'import base64, secrets; print(base64.b64encode(secrets.token_bytes(32)).decode())'"""
 )
 
+METRICS_TOKEN_LENGTH_MIN = 16
+# Random letters and digits: nobody tries as many.
+
 CONNECTION_AGE_S = 600
 NEVER = 2**31
 # Executions of one statement; psycopg takes no word for it but None, which forbids preparing altogether.
@@ -53,28 +58,46 @@ ABSENT_DATABASE = {"ENGINE": "config.embedded.absent", "NAME": "absent"}
 ABSENT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was asked of the environment; the documents are made from it. No bounds: any text."""
+
+    default: str
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+
+
 class Env:
-    """Typed reads. A variable that is set to nothing counts as unset."""
+    """Typed reads. A variable that is set to nothing counts as unset. `reads` has the first read of each."""
 
     def __init__(self, variables: Mapping[str, str] = os.environ) -> None:
         self._variables = variables
+        self.reads: dict[str, Read] = {}
 
     def text(self, name: str, *, default: str = "") -> str:
+        self._note(name, Read(default))
         return self._variables.get(name, "").strip() or default
 
+    def _note(self, name: str, read: Read) -> None:
+        self.reads.setdefault(name, read)
+
     def boolean(self, name: str, *, default: bool) -> bool:
+        self._note(name, Read(str(default).lower(), ("true", "false")))
         text = self.text(name, default=str(default)).lower()
         if text not in ("true", "false"):
             raise ImproperlyConfigured(f"{name} must be true or false, not {text!r}.")
         return text == "true"
 
     def whole(self, name: str, *, default: int, least: int = 1, most: int = 2**31 - 1) -> int:
+        self._note(name, Read(str(default), least=least, most=most))
         text = self.text(name, default=str(default))
         if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
             raise ImproperlyConfigured(f"{name} must be a whole number from {least} to {most}, not {text!r}.")
         return int(text)
 
     def number(self, name: str, *, default: float, least: float, most: float) -> float:
+        self._note(name, Read(f"{default:g}", least=least, most=most))
         text = self.text(name, default=str(default))
         try:
             value = float(text)
@@ -85,6 +108,7 @@ class Env:
         return value
 
     def choice(self, name: str, *, default: str, choices: tuple[str, ...]) -> str:
+        self._note(name, Read(default, choices))
         text = self.text(name, default=default)
         if text not in choices:
             raise ImproperlyConfigured(f"{name} must be {' or '.join(choices)}, not {text!r}.")
@@ -92,6 +116,7 @@ class Env:
 
     def parts(self, name: str, *, default: tuple[str, ...] = ()) -> tuple[str, ...]:
         """The comma-separated parts."""
+        self._note(name, Read(",".join(default)))
         text = self.text(name)
         return tuple(part.strip() for part in text.split(",") if part.strip()) if text else default
 
@@ -220,7 +245,7 @@ def broker_url(url: str) -> str:
 
 def retry_schedule(env: Env) -> tuple[int, ...]:
     """Seconds before each retry."""
-    parts = env.parts("RETRY_SCHEDULE")
+    parts = env.parts("RETRY_SCHEDULE", default=tuple(map(str, DEFAULT_RETRY_SCHEDULE)))
     if not parts:
         return DEFAULT_RETRY_SCHEDULE
     are_numbers = all(part.isascii() and part.isdigit() and 1 <= int(part) <= RETRY_WAIT_MAX_S for part in parts)
@@ -248,9 +273,9 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 
 def public_url(env: Env, *, debug: bool, port: int) -> str:
     """This installation's address as people see it, without a slash at its end; empty when it is not known."""
-    url = env.text("PUBLIC_URL").rstrip("/")
+    url = env.text("PUBLIC_URL", default=f"http://127.0.0.1:{port}" if debug else "").rstrip("/")
     if not url:
-        return f"http://127.0.0.1:{port}" if debug else ""
+        return ""
     if not _is_web_address(url, schemes=("https", "http") if debug else ("https",)):
         raise ImproperlyConfigured("PUBLIC_URL must be an address such as https://webhooks.example, without a query.")
     return url
@@ -264,6 +289,25 @@ def _is_web_address(url: str, *, schemes: tuple[str, ...]) -> bool:
         return False
     is_plain = url.isascii() and url.isprintable() and " " not in url and not parts.query and not parts.fragment
     return is_plain and parts.scheme in schemes and bool(parts.hostname) and "@" not in parts.netloc
+
+
+def metrics_token(env: Env, *, debug: bool) -> str:
+    """What Prometheus says to see /metrics; empty where nobody sees it."""
+    token = env.text("METRICS_TOKEN")
+    if token and not debug and len(token) < METRICS_TOKEN_LENGTH_MIN:
+        raise ImproperlyConfigured(
+            f"METRICS_TOKEN is too short ({len(token)} characters, {METRICS_TOKEN_LENGTH_MIN} are needed): make one "
+            f"with `{MAKE_SECRET_KEY}`."
+        )
+    return token
+
+
+def traces(env: Env) -> str:
+    """Where spans go: nowhere, or to a collector by OTLP over HTTP."""
+    chosen = env.choice("TRACES", default="none", choices=("none", "otlp"))
+    if chosen != "none" and not find_spec("opentelemetry"):
+        raise ImproperlyConfigured("TRACES=otlp needs OpenTelemetry: install signet-webhooks[otel].")
+    return chosen
 
 
 def email(env: Env, *, debug: bool) -> dict[str, Any]:

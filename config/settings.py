@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from config import environment
-from config.logging import logging_config
+from config.logging import FORMATS, logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -15,7 +15,6 @@ ALLOWED_HOSTS = environment.allowed_hosts(env)
 PORT = env.whole("PORT", default=8000, most=65_535)
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -25,7 +24,9 @@ INSTALLED_APPS = [
     "rest_framework",
     "subscriptions",
     "deliveries",
-    "config",
+    "config.apps.ConfigConfig",
+    # After the apps whose templates stand in for its own.
+    "config.apps.ConsoleConfig",
 ]
 
 MIDDLEWARE = [
@@ -33,6 +34,8 @@ MIDDLEWARE = [
     "config.api.request_id.RequestIdMiddleware",
     # Before anything that judges the Host header or redirects: probes come by address and by plain HTTP.
     "config.health.HealthMiddleware",
+    "config.observability.metrics_page.MetricsMiddleware",
+    "config.observability.request_log.RequestLogMiddleware",
     "config.api.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -76,7 +79,10 @@ WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DEFAULT_EXCEPTION_REPORTER = "config.error_reports.Reporter"
-LOGGING = logging_config(env.choice("LOG_LEVEL", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")))
+LOG_FORMAT = env.choice("LOG_FORMAT", default="line" if DEBUG else "json", choices=FORMATS)
+LOGGING = logging_config(
+    env.choice("LOG_LEVEL", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")), LOG_FORMAT
+)
 
 # --- Security -------------------------------------------------------------------------------------------------------
 
@@ -87,6 +93,14 @@ SECURE_SSL_REDIRECT = BEHIND_TLS_PROXY
 SECURE_HSTS_SECONDS = 0 if DEBUG else env.whole("HSTS_SECONDS", default=31_536_000, least=0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_REFERRER_POLICY = "same-origin"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in (
+        ("UserAttributeSimilarityValidator", {}),
+        ("MinimumLengthValidator", {"min_length": 10}),
+        ("CommonPasswordValidator", {}),
+    )
+]
 SESSION_ENGINE = "config.sessions"
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
@@ -124,6 +138,18 @@ RETENTION_DAYS = env.whole("RETENTION_DAYS", default=90, most=3650)
 DISABLE_AFTER_DAYS = env.whole("DISABLE_AFTER_DAYS", default=5, least=0, most=365)
 # Requests that one drain keeps in flight; each is a socket, and the drain takes no more than the process may open.
 DRAIN_CAPACITY = env.whole("DRAIN_CAPACITY", default=2000, most=100_000)
+
+# --- Watching -------------------------------------------------------------------------------------------------------
+
+METRICS_TOKEN = environment.metrics_token(env, debug=DEBUG)
+# Where a worker or beat answers /metrics and its probes; 0: nowhere.
+METRICS_PORT = env.whole("METRICS_PORT", default=0, least=0, most=65_535)
+METRICS_HOST = env.text("METRICS_HOST", default="127.0.0.1")
+# Something is due for so long, and no drain took a turn: deliveries stall. The lease of a dead worker ends after 30 s.
+STALL_AFTER_S = env.whole("STALL_AFTER_S", default=60, least=15, most=3600)
+TRACES = environment.traces(env)
+# Whether receivers learn the trace that an attempt belongs to.
+TRACEPARENT_TO_RECEIVERS = env.boolean("TRACEPARENT_TO_RECEIVERS", default=False)
 
 # --- E-mail and SMS -------------------------------------------------------------------------------------------------
 
@@ -175,6 +201,9 @@ TICK_LIFE_S = 3600
 CELERY_BEAT_SCHEDULE = {
     "drain": {"task": "deliveries.drain", "schedule": 1.0, "options": {"queue": "drain", "expires": TICK_LIFE_S}},
     "replays": {"task": "deliveries.replays", "schedule": 1.0, "options": {"expires": TICK_LIFE_S}},
+    "operations": {"task": "deliveries.operations", "schedule": 1.0, "options": {"expires": TICK_LIFE_S}},
+    "expunges": {"task": "deliveries.expunges", "schedule": 2.0, "options": {"expires": TICK_LIFE_S}},
+    "exports": {"task": "deliveries.exports", "schedule": 2.0, "options": {"expires": TICK_LIFE_S}},
     # Rarer is cheaper, for what came in between is added to each hourly count at once; readers see no difference.
     "roll_up": {"task": "deliveries.roll_up", "schedule": 5.0, "options": {"expires": TICK_LIFE_S}},
     "sweep": {"task": "deliveries.sweep", "schedule": 5.0, "options": {"expires": TICK_LIFE_S}},

@@ -196,10 +196,10 @@ class _Wakeup:
 
 
 def probe(host: str, port: int) -> bool:
-    """Whether /readyz answers 200."""
+    """Whether web can serve. That deliveries may have waited while nothing ran does not keep it from being ready."""
     connection = http.client.HTTPConnection(host, port, timeout=PROBE_TIMEOUT_S)
     try:
-        connection.request("GET", "/readyz")
+        connection.request("GET", "/readyz?exclude=deliveries")
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

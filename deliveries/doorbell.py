@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import Error
 from kombu import Connection
 
+from deliveries import metrics
 from subscriptions import kept_plans
 from subscriptions.killpoints import reached
 
@@ -57,7 +58,8 @@ class Doorbell:
         if time.monotonic() < self._silent_until:
             return False
         try:
-            if self._redis.set(BELL_KEY, b"1", nx=True, px=BELL_LIFE_MS):
+            is_first = self._redis.set(BELL_KEY, b"1", nx=True, px=BELL_LIFE_MS)
+            if is_first:
                 reached("bell.set")
                 current_app.send_task(
                     DRAIN_TASK, queue="drain", ignore_result=True, retry=False, connection=self._broker_connection()
@@ -65,6 +67,7 @@ class Doorbell:
         except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, a publish goes on
             self._fail(error)
             return False
+        metrics.RINGS.labels("queued" if is_first else "coalesced").inc()
         return True
 
     def answer(self) -> None:
@@ -94,6 +97,7 @@ class Doorbell:
 
     def _fail(self, error: Exception) -> None:
         self.failures += 1
+        metrics.DOORBELL_FAILURES.inc()
         broken: Connection | None = self._broker.__dict__.pop("connection", None)
         if broken is not None:
             broken.release()

@@ -10,14 +10,17 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from deliveries import doorbell
-from deliveries.channels import notices, questions
+from deliveries.channels import account_letters, notices, questions
 from deliveries.engine import process, stopping
-from deliveries.services import alone, lanes, replays, statistics
+from deliveries.services import exports, expunges, lanes, operations, replays, retention_runs, statistics
 from deliveries.services import publish as publish_event
 from deliveries.services import sweep as sweeping
+from deliveries.services.alone import alone
+from deliveries.services.retention import Deleted
 from dispatcher.ids import Prefix, parse
+from subscriptions.advisory_locks import AdvisoryLock
 from subscriptions.services import bell
-from subscriptions.services.bell import SEND_CODE, SEND_NOTICES
+from subscriptions.services.bell import SEND_CODE, SEND_INVITATION, SEND_NOTICES, SEND_PASSWORD_LINKS
 from subscriptions.services.notices import due as due_notices
 
 
@@ -37,9 +40,33 @@ def sweep() -> None:
 @shared_task(name="deliveries.replays", ignore_result=True)
 def advance_replays() -> None:
     """Take every running replay a step further. Ticks that come meanwhile have nothing to do, and do not pile up."""
-    with alone.alone(alone.REPLAYS) as is_alone:
+    with alone(AdvisoryLock.REPLAYS) as is_alone:
         if is_alone:
             replays.advance(clock=timezone.now)
+
+
+@shared_task(name="deliveries.operations", ignore_result=True)
+def publish_operations() -> None:
+    """Publish what happened to the platform itself."""
+    with alone(AdvisoryLock.OPERATIONS) as is_alone:
+        if is_alone:
+            operations.publish_occurrences(clock=timezone.now)
+
+
+@shared_task(name="deliveries.expunges", ignore_result=True)
+def advance_expunges() -> None:
+    """Take every running expunge a step further."""
+    with alone(AdvisoryLock.EXPUNGES) as is_alone:
+        if is_alone:
+            expunges.advance(clock=timezone.now)
+
+
+@shared_task(name="deliveries.exports", ignore_result=True)
+def advance_exports() -> None:
+    """Take every running export a step further, and drop the files whose time is over."""
+    with alone(AdvisoryLock.EXPORTS) as is_alone:
+        if is_alone:
+            exports.advance(clock=timezone.now)
 
 
 @shared_task(name="deliveries.roll_up", ignore_result=True)
@@ -68,6 +95,30 @@ def send_address_check(endpoint_id: str) -> None:
 def send_notices(notice_ids: list[str]) -> None:
     """Tell members what became of their endpoints."""
     notices.send([UUID(notice_id) for notice_id in notice_ids], now=timezone.now())
+
+
+@shared_task(name=SEND_INVITATION, ignore_result=True)
+def send_invitation(member_id: str) -> None:
+    """Ask a new member to choose a password."""
+    account_letters.invite(member_id=UUID(member_id), now=timezone.now())
+
+
+@shared_task(name=SEND_PASSWORD_LINKS, ignore_result=True)
+def send_password_links(user_ids: list[str]) -> None:
+    """Send users who forgot their password a link that sets a new one."""
+    account_letters.send_password_links([int(user_id) for user_id in user_ids], now=timezone.now())
+
+
+@shared_task(name=retention_runs.RUN, ignore_result=True)
+def run_retention(so_far: dict[str, int], before: str, actor: str) -> None:
+    """Delete old events for a while, then make room for other chores and go on."""
+    with alone(AdvisoryLock.RETENTION) as is_alone:
+        if not is_alone:
+            return
+        limit = datetime.fromisoformat(before)
+        deleted, is_done = retention_runs.run_slice(Deleted(**so_far), before=limit, actor=actor, clock=timezone.now)
+    if not is_done:
+        retention_runs.send(deleted, before=limit, actor=actor)
 
 
 @shared_task(name="deliveries.publish", ignore_result=True)

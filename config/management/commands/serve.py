@@ -3,6 +3,7 @@
 import argparse
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,9 +35,14 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
         parser.add_argument("--port", type=_port, default=settings.PORT, help="0 picks a free one")
-        parser.add_argument("--workers", type=_positive, default=plans.default_drains(), help="drain processes")
+        parser.add_argument(
+            "--workers",
+            type=_positive,
+            default=plans.default_drains(),
+            help="drain processes; by default one for each processor, at least two",
+        )
         parser.add_argument("--demo", action="store_true", help="also run the demo provider")
 
     def handle(self, *, host: str, port: int, workers: int, demo: bool, **_: Any) -> None:
@@ -58,6 +64,8 @@ class Command(BaseCommand):
                 self.stderr.write("Running as root: give Signet an ordinary user of its own in production.")
             _migrate(site, interrupt)
             if not interrupt.came:
+                # What processes of an earlier run counted.
+                shutil.rmtree(site.counts_dir, ignore_errors=True)
                 _supervise(site, services, is_demo=demo)
         finally:
             if services:
@@ -77,7 +85,7 @@ class Interrupt:
 
 
 def _supervise(site: plans.Site, services: Services | None, *, is_demo: bool) -> None:
-    terminal = Terminal()
+    terminal = Terminal(is_json=settings.LOG_FORMAT == "json")
 
     def announce() -> Plan | None:
         terminal.print(f"ready {site.url}")
