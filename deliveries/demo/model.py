@@ -73,12 +73,6 @@ class Event:
     merchant: str | None = None
     account: str | None = None
 
-    def body(self, now: datetime) -> dict[str, Any]:
-        """Of `POST /events`."""
-        named = {"merchant": self.merchant, "account": self.account}
-        given = {name: value for name, value in named.items() if value is not None}
-        return {"type": self.type, "occurred_at": moment(now), "payload": self.payload, **given}
-
 
 class Source(Protocol):
     """Makes up events that are true to each other. One for each thread: it is not shared."""

@@ -53,16 +53,15 @@ class Screen:
 
 def welcome(access: Access, *, url: str, receiver_url: str, rate: float) -> list[str]:
     """How to get in, and what to try. The keys are shown here and never again."""
-    login = f"login {access.login}, " + (
-        f"password {access.password}" if access.password else "with the password you set"
-    )
+    portal = "; ".join(_login(name, password) for name, password in access.portal_passwords.items())
     merchants = {merchant.reference: merchant for system in SYSTEMS for merchant in system.merchants}
     webhooks = sum(len(system.webhooks) for system in SYSTEMS)
     return [
         RULE,
         f"{len(SYSTEMS)} payment systems side by side: {', '.join(system.title for system in SYSTEMS)}",
         f"  {len(merchants)} merchants, {webhooks} webhooks, {rate:g} events a second",
-        f"  Admin         {url}{reverse('admin:index')}  ({login})",
+        f"  Admin         {url}{reverse('admin:index')}  ({_login(access.login, access.password)})",
+        f"  Portal        {url}{reverse('portal')}  ({portal})",
         f"  API           {url}/api/v2/",
         f"  Provider key  {access.provider_key}",
         f"  Merchant key  {access.merchant_key}  ({merchants[SHOWN_MERCHANT].name})",
@@ -77,6 +76,10 @@ def welcome(access: Access, *, url: str, receiver_url: str, rate: float) -> list
         "Ctrl-C stops everything.",
         RULE,
     ]
+
+
+def _login(name: str, password: str | None) -> str:
+    return f"login {name}, " + (f"password {password}" if password else "with the password you set")
 
 
 def _publish_example(key: str, *, url: str) -> str:

@@ -1,7 +1,5 @@
 """A steady stream of sample events, published through the REST API as the systems would."""
 
-import http.client
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,12 +8,11 @@ from math import ceil
 from random import Random
 from threading import Event as Flag
 from threading import Lock, Thread
-from typing import Any
-from urllib.parse import urlsplit
 
 from deliveries.demo.model import Event
 from deliveries.demo.systems import SYSTEMS
 from deliveries.demo.tally import Journal, now_s
+from dispatcher.client import NEVER, Provider, SignetError
 
 THREAD_RATE = 40.0
 # Events a second that one connection carries with ease: an answer takes some 5 ms.
@@ -69,27 +66,28 @@ class Stream:
     def _run(self, gap_s: float) -> None:
         random = Random()  # noqa: S311 - sample data
         sources = {system.name: system.source(random) for system in SYSTEMS}
-        caller = Caller(self._url, self._key)
         due_at = time.monotonic()
-        while not self._stopping.wait(max(0.0, due_at - time.monotonic())):
-            name = random.choice(list(sources))
-            now = datetime.now(UTC)
-            trouble = self._publish(caller, name, sources[name].draw(now), now)
-            if trouble:
-                self._stopping.wait(PAUSE_S)
-            due_at = max(due_at + gap_s * random.uniform(0.5, 1.5), time.monotonic() - BEHIND_MOST_S)
-        caller.close()
+        # Without retries: what goes wrong is shown.
+        with Provider(self._url, self._key, retry=NEVER, read_timeout_s=ANSWER_TIMEOUT_S) as provider:
+            while not self._stopping.wait(max(0.0, due_at - time.monotonic())):
+                name = random.choice(list(sources))
+                now = datetime.now(UTC)
+                trouble = self._publish(provider, name, sources[name].draw(now), now)
+                if trouble:
+                    self._stopping.wait(PAUSE_S)
+                due_at = max(due_at + gap_s * random.uniform(0.5, 1.5), time.monotonic() - BEHIND_MOST_S)
 
-    def _publish(self, caller: "Caller", system: str, event: Event, now: datetime) -> str:
+    def _publish(self, provider: Provider, system: str, event: Event, now: datetime) -> str:
         """What went wrong, empty if nothing did. The journal is first: a delivery may arrive before the answer."""
         self._journal.note(system, event.key, at=now_s())
         deliveries, trouble = 0, ""
         try:
-            deliveries = caller.publish(event.body(now))
-        except Refused as refusal:
-            trouble = str(refusal)
-        except (OSError, http.client.HTTPException, ValueError) as failure:
-            trouble = f"{type(failure).__name__}: {failure}"
+            accepted = provider.events.publish(
+                event.type, event.payload, merchant=event.merchant, account=event.account, occurred_at=now
+            )
+            deliveries = accepted.deliveries
+        except SignetError as failure:
+            trouble = str(failure)
         with self._lock:
             before = self._published[system]
             self._published[system] = replace(
@@ -100,34 +98,3 @@ class Stream:
                 trouble=trouble,
             )
         return trouble
-
-
-class Refused(Exception):
-    """The API answered, but not that it had accepted the event."""
-
-
-class Caller:
-    """One connection to the API, kept alive and opened again when it broke."""
-
-    def __init__(self, url: str, key: str) -> None:
-        parts = urlsplit(url)
-        connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = connection(parts.netloc, timeout=ANSWER_TIMEOUT_S)
-        self._path = f"{parts.path}/api/v2/events"
-        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
-
-    def publish(self, event: dict[str, Any]) -> int:
-        """The number of deliveries that are owed for it. Raises Refused, OSError, HTTPException or ValueError."""
-        try:
-            self._connection.request("POST", self._path, json.dumps(event, ensure_ascii=False).encode(), self._headers)
-            answer = self._connection.getresponse()
-            body = json.loads(answer.read())
-        except (OSError, http.client.HTTPException, ValueError):
-            self._connection.close()
-            raise
-        if answer.status != 202:
-            raise Refused(f"{answer.status} {body.get('detail') or body.get('title')}")
-        return int(body["deliveries"])
-
-    def close(self) -> None:
-        self._connection.close()

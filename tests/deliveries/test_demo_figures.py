@@ -27,9 +27,9 @@ from deliveries.demo.stream import Published
 from deliveries.demo.tally import Attempts, Journal, Seen, Taken, Tally, now_s
 from deliveries.models import Delivery
 from deliveries.receiver import Answer, Verdict
-from deliveries.selectors.log import first_id
 from dispatcher.ids import new_id
 from subscriptions.models import Endpoint, Merchant
+from tests.ids import id_at
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 OTHER_SECRET = "whsec_RkVEQ0JBOTg3NjU0MzIxMEZFRENCQTk4NzY1NDMyMTA="
@@ -252,7 +252,7 @@ def owe(owner: Merchant, make_endpoint: Callable[..., Endpoint]) -> Callable[...
 
     def make(status: str, at: datetime) -> UUID:
         row = Delivery.objects.create(
-            id=UUID(int=first_id(at).int + new_id().int % 2**62),
+            id=id_at(at),
             event_id=new_id(),
             endpoint_id=endpoint.id,
             owner_id=endpoint.owner_id,

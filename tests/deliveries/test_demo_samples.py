@@ -125,14 +125,3 @@ def test_systems_share_no_merchant_account_or_path() -> None:
     assert len(set(accounts)) == len(accounts) == 4 * (2 + 4) + 3 + 3
     assert len(set(paths)) == len(paths)
     assert SHOWN_MERCHANT in {merchant.reference for merchant in everybody}
-
-
-def test_the_body_of_a_publish_names_what_the_event_names() -> None:
-    event = Event("card_state", {"id": "1"}, "key", account="card-1")
-
-    assert event.body(NOW) == {
-        "type": "card_state",
-        "occurred_at": "2026-03-02T09:30:00.125Z",
-        "payload": {"id": "1"},
-        "account": "card-1",
-    }

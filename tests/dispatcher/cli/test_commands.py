@@ -62,6 +62,18 @@ def test_a_provider_publishes_a_file_byte_for_byte(
     assert {one.body for one in receiver.requests} == {PAYLOAD}
 
 
+def test_an_account_stands_for_its_merchant_whomever_the_context_acts_for(
+    stranger: Signet, provider: Provider, merchant: Merchant, shop: Shop
+) -> None:
+    other = provider.merchants.create(f"{shop.reference}-other").id
+    provider.merchants.put_account(shop.reference, f"card-{shop.reference}")
+    stranger.ok("login", "--url", shop.url, "-m", other, input=shop.stack.key)
+
+    done = stranger.ok("trigger", "invoice.paid", "--account", f"card-{shop.reference}", "--payload", "-", input=b"{}")
+
+    assert merchant.events.get(done.members["event"]).account == f"card-{shop.reference}"
+
+
 def test_without_a_payload_the_example_is_published(as_provider: Signet, merchant: Merchant, shop: Shop) -> None:
     event = as_provider.ok("trigger", "invoice.paid", "-m", shop.reference).members["event"]
 
