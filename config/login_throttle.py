@@ -9,14 +9,15 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from config.api.problems import CONTENT_TYPE, problem, wants_html
+from config.api.problems import CONTENT_TYPE, PORTAL, problem, wants_html
 from subscriptions.errors import TooMany
 from subscriptions.services import login_tries
 from subscriptions.services.login_tries import Try
 
 logger = logging.getLogger(__name__)
 
-LOGIN_VIEWS = frozenset({"admin:login"})
+LOGIN_VIEWS = frozenset({"admin:login", "portal-login", "portal-password"})
+# The forms that take a password, and the one that mails a link for a forgotten one: it could be asked for names, too.
 NAME_FIELDS = ("username", "email")
 
 
@@ -34,7 +35,7 @@ class LoginThrottleMiddleware:
         if response.status_code == 302 and request.user.is_authenticated:
             login_tries.succeed(tried, user_name=request.user.get_username(), now=timezone.now())
         else:
-            logger.warning("a login from %s failed", tried.address)
+            logger.warning("a login from %s failed, or a password was forgotten there", tried.address)
         return response
 
     def process_view(self, request: HttpRequest, *_: Any) -> HttpResponseBase | None:
@@ -68,7 +69,8 @@ def _refused(request: HttpRequest, refusal: TooMany) -> HttpResponseBase:
     response: HttpResponseBase
     if wants_html(request):
         shown = {"wait_s": refusal.retry_after_s}
-        response = render(request, "subscriptions/pages/slow_down.html", shown, status=429)
+        page = "portal/slow_down.html" if request.path.startswith(PORTAL) else "subscriptions/pages/slow_down.html"
+        response = render(request, page, shown, status=429)
     else:
         made = problem(request, status=429, code=refusal.code, detail=refusal.detail)
         response = JsonResponse(made, status=429, content_type=CONTENT_TYPE)

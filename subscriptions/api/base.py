@@ -21,6 +21,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+import structlog
 from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.exceptions import MethodNotAllowed, ParseError
@@ -74,6 +75,8 @@ class ApiView(APIView):
             raise MethodNotAllowed(str(request.method))
         self.caller = request.auth  # type: ignore[assignment] # DRF's stubs know only its own tokens
         self.actor = f"key:{self.caller.public_id}"
+        # Every log line of this request carries it.
+        structlog.contextvars.bind_contextvars(key_id=self.caller.public_id)
 
     @property
     def http_request(self) -> HttpRequest:
@@ -113,6 +116,7 @@ class MerchantView(ApiView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         self.merchant = self._merchant(request.query_params.get("merchant"))
+        structlog.contextvars.bind_contextvars(merchant_id=self.merchant.public_id)
 
     def _merchant(self, named: str | None) -> Merchant:
         if self.caller.merchant is None:

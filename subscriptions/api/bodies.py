@@ -46,10 +46,15 @@ def read_object(request: HttpRequest, raw: bytes, *, may_be_empty: bool = False)
     return value
 
 
+def is_json(content_type: str) -> bool:
+    """Whether a body is announced as plain JSON in UTF-8."""
+    return _JSON.fullmatch(content_type.strip()) is not None
+
+
 def check_type(request: HttpRequest) -> None:
     """Raises UnsupportedMediaType unless the body is announced as plain JSON in UTF-8."""
     given = request.META.get("CONTENT_TYPE", "")
-    if not _JSON.fullmatch(given.strip()) or request.headers.get("Content-Encoding", "identity") != "identity":
+    if not is_json(given) or request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType(given, "Send the body as `Content-Type: application/json`, in UTF-8, unencoded.")
 
 

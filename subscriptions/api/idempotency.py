@@ -19,10 +19,15 @@ REPLAYED = "Idempotent-Replayed"
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,126}[\x21-\x7e])?")
 
 
+def is_key(text: str) -> bool:
+    """Whether a key has the form that keys have."""
+    return _KEY.fullmatch(text) is not None
+
+
 def read_key(request: HttpRequest) -> str | None:
     """The caller's key, or None without the header. Raises Invalid for more than 128 characters or odd ones."""
     key = request.headers.get(HEADER)
-    if key is not None and not _KEY.fullmatch(key):
+    if key is not None and not is_key(key):
         message = "An Idempotency-Key has 1 to 128 visible ASCII characters."
         raise Invalid(FieldError(f"/{HEADER}", "invalid_idempotency_key", message))
     return key

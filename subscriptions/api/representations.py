@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from dispatcher.ids import Prefix, show
-from subscriptions.models import Account, ApiKey, Endpoint, EventType, Merchant
+from subscriptions.models import Account, ApiKey, Endpoint, EventType, Membership, Merchant
 from subscriptions.selectors.endpoints import signed_ids
 from subscriptions.selectors.rules import RuleDetail
 from subscriptions.selectors.samples import sample_of
@@ -96,6 +96,8 @@ def merchant(row: Merchant) -> Shown:
         "kind": row.kind,
         "mode": row.mode,
         "parent": row.parent.public_id if row.parent else None,
+        "retention_days": row.retention_days,
+        "hears_all_operations": row.hears_all_operations,
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }
@@ -116,6 +118,19 @@ def key(row: ApiKey) -> Shown:
         "expires_at": row.expires_at,
         "revoked_at": row.revoked_at,
         "last_used_at": row.last_used_at,
+    }
+
+
+def member(row: Membership) -> Shown:
+    """`invited`: no password was chosen yet."""
+    return {
+        "id": row.public_id,
+        "user": row.user.get_username(),
+        "email": row.user.email or None,
+        "role": row.role,
+        "invited": not row.user.has_usable_password(),
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
     }
 
 

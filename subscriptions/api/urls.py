@@ -5,6 +5,7 @@ from django.urls import path
 from subscriptions.api import (
     key_views,
     merchant_views,
+    portal_views,
     profile_views,
     provider_views,
     rule_views,
@@ -32,6 +33,9 @@ urlpatterns = [
     path("merchants/<str:merchant>/accounts/<path:reference>", provider_views.AccountView.as_view()),
     path("merchants/<str:merchant>/api-keys", provider_views.KeysView.as_view()),
     path("merchants/<str:merchant>/api-keys/<str:key>", provider_views.KeyView.as_view()),
+    path("merchants/<str:merchant>/portal-links", portal_views.PortalLinksView.as_view()),
+    path("merchants/<str:merchant>/members", portal_views.MembersView.as_view()),
+    path("merchants/<str:merchant>/members/<str:member>", portal_views.MemberView.as_view()),
     path("event-types", provider_views.CatalogueView.as_view()),
     path("event-types/<str:name>", provider_views.CatalogueEntryView.as_view()),
     path("message-templates", template_views.TemplatesView.as_view()),

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -20,7 +20,17 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
 from dispatcher.ids import InvalidId, Prefix, parse
-from subscriptions.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Stale, TooLarge, TooMany
+from subscriptions.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Overloaded,
+    Refusal,
+    Stale,
+    TooLarge,
+    TooMany,
+)
 from subscriptions.models import Membership, Merchant
 from subscriptions.selectors import merchants
 
@@ -29,7 +39,17 @@ RANKS = {Role.VIEWER: 0, Role.DEVELOPER: 1, Role.OWNER: 2}
 # Each role may do what those before it may.
 VISITS_KEY = "portal_visits"
 # In the session: for each merchant's id how somebody who is no member came in, and until when.
-STATUS_OF = {NotFound: 404, Forbidden: 403, Conflict: 409, Stale: 409, TooLarge: 413, TooMany: 429, Invalid: 422}
+STATUS_OF = {
+    NotFound: 404,
+    Forbidden: 403,
+    Conflict: 409,
+    Stale: 409,
+    TooLarge: 413,
+    # Before the wider one: the first that fits counts.
+    Overloaded: 503,
+    TooMany: 429,
+    Invalid: 422,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +83,7 @@ class PortalRequest(HttpRequest):
     user: User | AnonymousUser
 
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def page(*, needs: str = Role.VIEWER, to_change: str = Role.DEVELOPER) -> Callable[[View], View]:
@@ -72,7 +92,7 @@ def page(*, needs: str = Role.VIEWER, to_change: str = Role.DEVELOPER) -> Callab
 
     def make(view: View) -> View:
         @wraps(view)
-        def shown(request: PortalRequest, merchant: str, **named: Any) -> HttpResponse:
+        def shown(request: PortalRequest, merchant: str, **named: Any) -> HttpResponseBase:
             request.now = timezone.now()
             visitor = find_visitor(request, merchant)
             if visitor is None:

@@ -40,12 +40,16 @@ def audited() -> list[tuple[str, str]]:
 
 
 def test_added_changed_and_removed_with_an_entry_each(alice: Person, member: Membership) -> None:
+    eve = User.objects.create_user("eve")
+    other = members.add(merchant=alice.merchant, user=eve, data={"role": "viewer"}, now=NOW, actor="user:root")
     members.change(merchant=alice.merchant, member_id=member.id, data={"role": "owner"}, now=NOW, actor="user:root")
-    assert Membership.objects.get().role == "owner"
+    assert Membership.objects.get(id=member.id).role == "owner"
+    members.change(merchant=alice.merchant, member_id=other.id, data={"role": "owner"}, now=NOW, actor="user:root")
     members.remove(merchant=alice.merchant, member_id=member.id, now=NOW, actor="user:root")
-    assert not Membership.objects.exists()
-    assert audited() == [("member.added", "developer"), ("member.changed", "owner"), ("member.removed", "owner")]
-    assert AuditEntry.objects.filter(action="member.added").get().target == member.public_id
+    assert Membership.objects.get() == other
+    assert audited()[2:] == [("member.changed", "owner"), ("member.changed", "owner"), ("member.removed", "owner")]
+    added = AuditEntry.objects.filter(action="member.added").order_by("id")
+    assert [entry.target for entry in added] == [member.public_id, other.public_id]
 
 
 def test_nobody_is_a_member_twice_but_may_be_one_of_several(alice: Person, bob: Person, member: Membership) -> None:
@@ -103,10 +107,19 @@ class TestAdmin:
         assert admin.post(page, {"role": "owner"}).status_code == 302
         member.refresh_from_db()
         assert (member.user, member.merchant, member.role) == (user, alice.merchant, "owner")
+        # Nobody is left who could let others in: refused here as everywhere, until somebody else is an owner.
+        refused = admin.post(reverse("admin:subscriptions_membership_delete", args=[member.pk]), {"post": "yes"})
+        assert refused.status_code == 302
+        assert Membership.objects.exists()
+        assert admin.post(page, {"role": "viewer"}).status_code == 200
+        User.objects.create_user("eve")
+        sent = {"user": "eve", "merchant": "alice", "role": "owner"}
+        assert admin.post(reverse(self.ADD), sent).status_code == 302
         gone = admin.post(reverse("admin:subscriptions_membership_delete", args=[member.pk]), {"post": "yes"})
         assert gone.status_code == 302
-        assert not Membership.objects.exists()
-        assert [action for action, _ in audited()] == ["member.added", "member.changed", "member.removed"]
+        assert [row.user.username for row in Membership.objects.all()] == ["eve"]
+        actions = ["member.added", "member.changed", "member.added", "member.removed"]
+        assert [action for action, _ in audited()] == actions
         assert set(AuditEntry.objects.filter(action__startswith="member.").values_list("actor", flat=True)) == {
             "user:root"
         }
