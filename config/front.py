@@ -19,11 +19,18 @@ from io import BytesIO
 from typing import Any, Protocol
 
 from django.conf import settings
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined] # documented there
 
-from config.api.problems import CONTENT_TYPE
-from config.api.request_id import HEADER as REQUEST_ID
-from config.security_headers import complete
+# First: it sets Django up, which what follows needs.
 from config.wsgi import application as django_application
+
+# isort: split
+from config.api.problems import CONTENT_TYPE, DETAIL_OF_STATUS
+from config.api.problems import RETRY_AFTER_S as DATABASE_RETRY_AFTER_S
+from config.api.request_id import HEADER as REQUEST_ID
+from config.publish_door import PublishDoor, Unsure
+from config.security_headers import complete
+from deliveries import metrics
 from dispatcher.ids import new_id
 
 THREADS_VARIABLE = "SIGNET_WEB_THREADS"
@@ -36,11 +43,18 @@ BODY_S = 30.0
 BODIES_BYTES = 128 * 1024 * 1024
 # Of all requests that are being taken in or worked on. 16 of the largest batches, or thousands of single events.
 RETRY_AFTER_S = 1
-PROBES = frozenset({"/livez", "/readyz"})
-# A process that is busy is alive: the probes have a thread of their own, and stand in no queue.
+PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+# A process that is busy is alive: the probes have threads of their own, and stand in no queue.
+PROBE_THREADS = 2
+# While one waits for Postgres, /livez is answered.
+
+PIECE_S = 60.0
+# A caller that takes no piece of a long answer for so long has gone.
+MOST_LONG = 32
+# Long answers that are being sent; each holds a megabyte or two.
 
 Headers = list[tuple[str, str]]
-Answer = tuple[int, Headers, bytes]
+Answer = tuple[int, Headers, bytes | Iterable[bytes]]
 
 
 class Scope(Protocol):
@@ -60,12 +74,13 @@ class Scope(Protocol):
 class Refusal(Exception):
     """The request is sent away before anybody works on it."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, retry_after_s: int = 0) -> None:
         super().__init__(detail)
-        self.status, self.code, self.detail = status, code, detail
+        self.status, self.code, self.detail, self.retry_after_s = status, code, detail, retry_after_s
 
 
-BUSY = (503, "overloaded", "More requests than can be worked on. Try again shortly.")
+BUSY = (503, "overloaded", "More requests than can be worked on. Try again shortly.", RETRY_AFTER_S)
+GONE = (503, "unavailable", DETAIL_OF_STATUS[503], DATABASE_RETRY_AFTER_S)
 
 
 class Front:
@@ -74,18 +89,37 @@ class Front:
     def __init__(self, wsgi: Callable[..., Iterable[bytes]], *, threads: int, body_bytes: int) -> None:
         self._wsgi = wsgi
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="web")
-        self._probes = ThreadPoolExecutor(1, thread_name_prefix="probe")
+        self._publishes = PublishDoor()
+        self._probes = ThreadPoolExecutor(PROBE_THREADS, thread_name_prefix="probe")
         self._most = threads * (1 + WAITING_EACH)
         self._body_bytes = body_bytes
         self._at_work = 0
         self._held_bytes = 0
+        self._long = 0
 
     async def __call__(self, scope: Scope, protocol: Any) -> None:
         try:
             status, headers, body = await self._answer(scope, protocol)
         except Refusal as refusal:
             status, headers, body = _problem(scope, refusal)
-        protocol.response_bytes(status, headers, body)
+        if isinstance(body, bytes):
+            protocol.response_bytes(status, headers, body)
+        else:
+            await self._send_pieces(protocol.response_stream(status, headers), body)
+
+    async def _send_pieces(self, transport: Any, body: Iterable[bytes]) -> None:
+        """A thread fetches a piece, then works for others until the caller has taken it."""
+        run, pieces = asyncio.get_running_loop().run_in_executor, iter(body)
+        try:
+            while (piece := await run(self._pool, next, pieces, None)) is not None:
+                async with asyncio.timeout(PIECE_S):
+                    await transport.send_bytes(piece)
+        except (ProtocolClosed, TimeoutError):
+            # Whoever hung up asks for the rest, or does not.
+            pass
+        finally:
+            self._long -= 1
+            await run(self._pool, _close, body)
 
     async def _answer(self, scope: Scope, protocol: Any) -> Answer:
         body = bytearray()
@@ -125,32 +159,49 @@ class Front:
         return Refusal(413, "body_too_large", f"A body has at most {self._body_bytes} bytes.")
 
     async def _work(self, scope: Scope, body: bytes) -> Answer:
-        run, environ = asyncio.get_running_loop().run_in_executor, environment(scope, body)
+        run = asyncio.get_running_loop().run_in_executor
         if scope.path in PROBES:
-            return await run(self._probes, self._call, environ)
+            return await run(self._probes, self._call, environment(scope, body))
         if self._at_work >= self._most:
             raise Refusal(*BUSY)
         self._at_work += 1
         try:
-            return await run(self._pool, self._call, environ)
+            answer: Answer | None = await self._publishes.answer(scope, body)
+            if answer is None:
+                answer = await run(self._pool, self._call, environment(scope, body))
+        except Unsure:
+            raise Refusal(*GONE) from None
         finally:
             self._at_work -= 1
+        if not isinstance(answer[2], bytes):
+            if self._long >= MOST_LONG:
+                await run(self._pool, _close, answer[2])
+                raise Refusal(*BUSY)
+            self._long += 1
+        return answer
 
     def _call(self, environ: dict[str, Any]) -> Answer:
-        """One WSGI call, its answer whole."""
+        """One WSGI call, its answer whole unless it says that it is sent in pieces."""
         told: list[tuple[str, Headers]] = []
 
         def start_response(status: str, headers: Headers, _exc_info: Any = None) -> None:
             told[:] = [(status, headers)]
 
         answer = self._wsgi(environ, start_response)
+        if getattr(answer, "is_sent_in_pieces", False):
+            status, headers = told[0]
+            return int(status[:3]), headers, answer
         try:
             body = b"".join(answer)
         finally:
-            if hasattr(answer, "close"):
-                answer.close()
+            _close(answer)
         status, headers = told[0]
         return int(status[:3]), headers, body
+
+
+def _close(answer: Any) -> None:
+    if hasattr(answer, "close"):
+        answer.close()
 
 
 def environment(scope: Scope, body: bytes) -> dict[str, Any]:
@@ -194,6 +245,7 @@ def _address(text: str) -> tuple[str, str]:
 
 def _problem(scope: Scope, refusal: Refusal) -> Answer:
     """As the API's other problems, made without Django. Source: RFC 9457."""
+    metrics.REQUESTS_TURNED_AWAY.labels(refusal.code).inc()
     request_id = new_id().hex
     members = {
         "type": "about:blank",
@@ -205,8 +257,8 @@ def _problem(scope: Scope, refusal: Refusal) -> Answer:
         "request_id": request_id,
     }
     headers = {"Content-Type": CONTENT_TYPE, REQUEST_ID: request_id}
-    if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+    if refusal.retry_after_s:
+        headers["Retry-After"] = str(refusal.retry_after_s)
     else:
         # What is left of the body is not worth reading.
         headers["Connection"] = "close"

@@ -22,6 +22,12 @@ class _Prepared(psycopg.Cursor[tuple[Any, ...]]):
 
 def fetch_one(sql: str, params: Sequence[Any]) -> tuple[Any, ...] | None:
     """The first row, if any. Raises Django's database errors, and is seen by whoever counts queries."""
+    rows = fetch_all(sql, params)
+    return rows[0] if rows else None
+
+
+def fetch_all(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """All rows; the same otherwise."""
     # As `connection.cursor()` does it.
     connection.close_if_health_check_failed()
     connection.ensure_connection()
@@ -31,4 +37,4 @@ def fetch_one(sql: str, params: Sequence[Any]) -> tuple[Any, ...] | None:
         if connection.queries_logged:
             # Django's own debugging cursor asks for what only its other cursors know.
             connection.queries_log.append({"sql": sql, "time": f"{time.monotonic() - began:.3f}"})
-        return cast("tuple[Any, ...] | None", cursor.fetchone())
+        return cast("list[tuple[Any, ...]]", cursor.fetchall())

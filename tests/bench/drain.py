@@ -9,7 +9,7 @@ from django.db import connection
 from config import plans
 from config.children import Plan
 from deliveries.doorbell import bell
-from tests.bench import ledger, rivals, world
+from tests.bench import ledger, postgres, rivals, world
 from tests.bench.processes import Process, ProcessFailed
 from tests.bench.receivers import HOST, Receiver, free_port, start_receiver
 from tests.bench.report import Figure, Report, Row, at_least, at_most, compared
@@ -26,17 +26,18 @@ HELD = "SELECT EXISTS (SELECT FROM deliveries_lane WHERE lease_token IS NOT NULL
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One measured drain: deliveries a second, and microseconds of the workers' processors for each."""
+    """One measured drain: deliveries a second, and microseconds of processors for each: the workers', PostgreSQL's."""
 
     rate: float
     cpu_us: float
+    postgres_us: float
 
 
 def bench(stage: Stage, sizes: Sizes, report: Report, naive: rivals.Naive) -> None:
     """Rows: the drain to many, some and one receiver, each against the naive path, no HTTP at all, and bare libcurl."""
-    receiver = _begin(stage, report)
+    receiver = begin(stage, report)
     plan = drain_plan(stage)
-    runs = {n: _series(stage, plan, receiver, sizes.drain, n, sizes.runs) for n in sizes.drain_receivers}
+    runs = {n: series(stage, plan, receiver, sizes.drain, n, sizes.runs) for n in sizes.drain_receivers}
     bare = {n: rivals.bare_curl(stage, receiver.port, n, sizes) for n in sizes.drain_receivers}
     stage.processes.stop_all()
     rows = rows_without_http(stage, sizes)
@@ -46,13 +47,13 @@ def bench(stage: Stage, sizes: Sizes, report: Report, naive: rivals.Naive) -> No
 
 def bench_requests(stage: Stage, sizes: Sizes, report: Report, naive: rivals.Naive) -> None:
     """The same with HTTP_CLIENT=requests."""
-    receiver = _begin(stage, report)
+    receiver = begin(stage, report)
     plan = drain_plan(stage, environment={"HTTP_CLIENT": "requests"})
     for receivers in sizes.requests_receivers:
-        found = _series(stage, plan, receiver, sizes.requests, receivers, sizes.runs)
+        found = series(stage, plan, receiver, sizes.requests, receivers, sizes.runs)
         name = f"drain, requests client, to {_count(receivers)}"
-        report.rows.append(at_least(name, _rates(found), naive.tuned, name="tuned naive", factor=4))
-        report.rows.append(Row(f"{name}: worker CPU", _costs(found)))
+        report.rows.append(at_least(name, rates(found), naive.tuned, name="tuned naive", factor=4))
+        report.rows.append(Row(f"{name}: worker CPU", costs(found)))
     stage.processes.stop_all()
 
 
@@ -60,18 +61,20 @@ def rows_without_http(stage: Stage, sizes: Sizes) -> dict[int, Figure]:
     """The same drains by the same workers with a client that answers at once."""
     stage.reset()
     plan = drain_plan(stage, app="tests.bench.instant")
-    return {n: _rates(_series(stage, plan, None, sizes.drain, n, sizes.runs)) for n in sizes.drain_receivers}
+    return {n: rates(series(stage, plan, None, sizes.drain, n, sizes.runs)) for n in sizes.drain_receivers}
 
 
-def drain_plan(stage: Stage, *, app: str = "config", environment: Mapping[str, str] | None = None) -> Plan:
+def drain_plan(
+    stage: Stage, *, app: str = "config", environment: Mapping[str, str] | None = None, drains: int = DRAINS
+) -> Plan:
     """The drain node as `manage.py serve` starts it; `app` may put another Celery app in its place."""
-    site = plans.Site(HOST, free_port(), DRAINS, stage.directory, {})
+    site = plans.Site(HOST, free_port(), drains, stage.directory, {})
     (plan,) = [plan for plan in plans.platform(site) if plan.name == "drain"]
     command = tuple(app if part == "config" else part for part in plan.command)
     return Plan(plan.name, command, {**plan.environment, **(environment or {})}, plan.ready_file, is_worker=True)
 
 
-def _begin(stage: Stage, report: Report) -> Receiver:
+def begin(stage: Stage, report: Report) -> Receiver:
     stage.reset()
     receiver = start_receiver(stage)
     report.receiver = receiver.kind
@@ -79,38 +82,47 @@ def _begin(stage: Stage, report: Report) -> Receiver:
     return receiver
 
 
-def _series(stage: Stage, plan: Plan, receiver: Receiver | None, count: int, merchants: int, runs: int) -> list[Run]:
+def series(
+    stage: Stage,
+    plan: Plan,
+    receiver: Receiver | None,
+    count: int,
+    merchants: int,
+    runs: int,
+    *,
+    drains: int = DRAINS,
+) -> list[Run]:
     """A run for warm-up, which opens connections and prepares endpoints in both processes, then those that count.
 
     A fresh worker for each series: what it remembers of ten thousand receivers is no part of a drain to one hundred.
     """
     worker = stage.processes.start_plan(plan)
-    found = [drain(worker, receiver, count=count, merchants=merchants) for _ in range(runs + 1)][1:]
+    found = [drain(worker, receiver, count=count, merchants=merchants, drains=drains) for _ in range(runs + 1)][1:]
     stage.processes.stop(worker)
     return found
 
 
-def drain(worker: Process, receiver: Receiver | None, *, count: int, merchants: int) -> Run:
+def drain(worker: Process, receiver: Receiver | None, *, count: int, merchants: int, drains: int = DRAINS) -> Run:
     """One run. Raises Void when the ledger does not balance."""
     involved = [worker, receiver.process] if receiver else [worker]
     before = ledger.Ledger.read(received=receiver.count() if receiver else 0)
     world.publish_waiting(count, merchants=merchants)
     world.mark_due()
-    cpu, began = worker.cpu_s(), time.monotonic()
-    ring()
+    cpu, postgres_s, began = worker.cpu_s(), postgres.cpu_s(), time.monotonic()
+    ring(drains)
     wait_until_none(WAITING, *involved)
-    elapsed, cpu = time.monotonic() - began, worker.cpu_s() - cpu
+    elapsed, cpu, postgres_s = time.monotonic() - began, worker.cpu_s() - cpu, postgres.cpu_s() - postgres_s
     wait_until_none(HELD, *involved)
     found = ledger.Ledger.read(received=receiver.count() if receiver else 0).since(before)
     ledger.check(found, published=count, delivered=count, received=count if receiver else 0)
     ledger.check_entries()
-    return Run(count / elapsed, cpu / count * 1e6)
+    return Run(count / elapsed, cpu / count * 1e6, postgres_s / count * 1e6)
 
 
-def ring() -> None:
-    """Ring until both processes drain, as the publishes of a busy platform do; rings in between coalesce."""
+def ring(drains: int = DRAINS) -> None:
+    """Ring until every process drains, as the publishes of a busy platform do; rings in between coalesce."""
     began, deadline = bell().drains_started(), time.monotonic() + RING_S
-    while bell().drains_started() < began + DRAINS and time.monotonic() < deadline:
+    while bell().drains_started() < began + drains and time.monotonic() < deadline:
         bell().ring()
         time.sleep(RING_EVERY_S)
 
@@ -133,12 +145,13 @@ def _ask(question: str) -> bool:
 
 
 def _rows(receivers: int, found: list[Run], *, naive: rivals.Naive, rows: Figure, bare: Figure) -> list[Row]:
-    name, rates = f"drain to {_count(receivers)}", _rates(found)
+    name, rate = f"drain to {_count(receivers)}", rates(found)
     return [
-        at_least(name, rates, naive.plain, name="naive", factor=40),
-        compared(f"{name}: against the naive path, tuned", rates, naive.tuned, name="tuned naive"),
-        at_least(f"{name}: share of the rate without HTTP", rates, rows, name="rows only", factor=0.5),
-        at_most(f"{name}: worker CPU", _costs(found), bare, name="bare CurlMulti", factor=6),
+        at_least(name, rate, naive.plain, name="naive", factor=40),
+        compared(f"{name}: against the naive path, tuned", rate, naive.tuned, name="tuned naive"),
+        at_least(f"{name}: share of the rate without HTTP", rate, rows, name="rows only", factor=0.5),
+        at_most(f"{name}: worker CPU", costs(found), bare, name="bare CurlMulti", factor=6),
+        Row(f"{name}: PostgreSQL's CPU", postgres_costs(found)),
     ]
 
 
@@ -146,9 +159,13 @@ def _count(receivers: int) -> str:
     return "1 receiver" if receivers == 1 else f"{receivers:,} receivers"
 
 
-def _rates(runs: Sequence[Run]) -> Figure:
+def rates(runs: Sequence[Run]) -> Figure:
     return Figure("/s", tuple(run.rate for run in runs))
 
 
-def _costs(runs: Sequence[Run]) -> Figure:
+def costs(runs: Sequence[Run]) -> Figure:
     return Figure(" µs", tuple(run.cpu_us for run in runs))
+
+
+def postgres_costs(runs: Sequence[Run]) -> Figure:
+    return Figure(" µs", tuple(run.postgres_us for run in runs))

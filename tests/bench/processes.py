@@ -34,10 +34,14 @@ class Process:
 
     def cpu_s(self) -> float:
         """Processor seconds that the group's living processes have used, user and system."""
-        return sum(_cpu_ticks(stat) for stat in _stats() if _group(stat) == self.popen.pid) / TICKS
+        return sum(_cpu_ticks(stat) for stat in stats() if _group(stat) == self.popen.pid) / TICKS
+
+    def memory_bytes(self) -> int:
+        """What the group holds of the machine's memory; what several share is counted once."""
+        return sum(_share_bytes(pid) for pid in self.pids())
 
     def pids(self) -> list[int]:
-        return [int(stat[0]) for stat in _stats() if _group(stat) == self.popen.pid]
+        return [int(stat[0]) for stat in stats() if _group(stat) == self.popen.pid]
 
     def check(self) -> None:
         """Raises ProcessFailed when it has ended."""
@@ -130,7 +134,7 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _stats() -> list[list[str]]:
+def stats() -> list[list[str]]:
     """Of every process: pid, then the fields after its name; see proc(5)."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -138,6 +142,15 @@ def _stats() -> list[list[str]]:
             pid, _, rest = path.read_text().partition(" ")
             found.append([pid, *rest.rpartition(")")[2].split()])
     return found
+
+
+def _share_bytes(pid: int) -> int:
+    """Pss of proc(5), in bytes; 0 for a process that has just ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _group(stat: list[str]) -> int:

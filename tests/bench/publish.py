@@ -3,15 +3,16 @@
 import http.client
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from config import plans
 from config.children import Plan
 from config.supervisor import probe
-from tests.bench import ledger, world
+from tests.bench import ledger, postgres, world
 from tests.bench.load import Load, LoadFailed, post
 from tests.bench.processes import Process, ProcessFailed
 from tests.bench.receivers import HOST, free_port
-from tests.bench.report import Figure, Report, at_least
+from tests.bench.report import Figure, Report, Row, at_least, compared
 from tests.bench.sizes import Sizes
 from tests.bench.stage import DRAINS, Stage
 
@@ -19,25 +20,101 @@ EVENTS = "/api/v2/events"
 BATCH = "/api/v2/events/batch"
 READY_S = 60.0
 BARE_APP = "tests.bench.bare_wsgi:application"
-WARM_UP_SHARE = 4
+FRAMEWORK, PLAIN = "/framework/events", "/plain/events"
+ONE_BY_ONE = "single events, one client, one after the other"
 
 
 def bench(stage: Stage, sizes: Sizes, report: Report, key: str) -> None:
-    """Rows: single events against the bare framework, batches against single events."""
-    stage.reset()
-    singles = [post(EVENTS, event(number, merchants=sizes.endpoints), key=key) for number in range(sizes.singles)]
-    bare = _bare(stage, singles, sizes)
+    """Rows: single events against the bare frameworks, batches against single events."""
+    bodies = [event(number, merchants=sizes.endpoints) for number in range(sizes.singles)]
+    singles = [post(EVENTS, body, key=key) for body in bodies]
+    framework, plain = (
+        _bare(stage, [post(path, body, key=key) for body in bodies], sizes) for path in (FRAMEWORK, PLAIN)
+    )
     stage.reset()
     site = make_site(stage)
     web = start_web(stage, site)
-    rates = _series(site.port, singles, sizes.clients, sizes.runs, each=1)
     batches = [post(BATCH, batch(number, sizes), key=key) for number in range(sizes.batches)]
-    batch_rates = _series(site.port, batches, sizes.batch_clients, sizes.runs, each=sizes.batch_events)
+    single = Series(web, site.port, each=1, runs=sizes.runs)
+    crowd, alone = single.run(singles, sizes.clients), single.run(singles[: sizes.singles_alone], 1)
+    bulk = Series(web, site.port, each=sizes.batch_events, runs=sizes.runs)
+    batched, batched_alone = bulk.run(batches, sizes.batch_clients), bulk.run(batches[: sizes.batches_alone], 1)
     stage.processes.stop(web)
-    name = f"publish, single events, {sizes.clients} clients"
-    report.rows.append(at_least(name, rates, bare, name="bare Django, one INSERT", factor=0.8))
-    name = f"publish, batches of {sizes.batch_events}, {sizes.batch_clients} clients"
-    report.rows.append(at_least(name, batch_rates, rates, name="single events", factor=15))
+    report.rows += [
+        *_single_rows(f"publish, single events, {sizes.clients} clients", crowd, framework, plain),
+        *_batch_rows(f"publish, batches of {sizes.batch_events}", sizes, batched, batched_alone, crowd, alone),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Events a second, and microseconds of processors for each: of the web processes, and of PostgreSQL's."""
+
+    rate: float
+    web_us: float
+    postgres_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Runs against one web process; a request holds `each` events."""
+
+    web: Process
+    port: int
+    each: int
+    runs: int
+    is_balanced: bool = True
+
+    def run(self, requests: Sequence[bytes], clients: int) -> list[Run]:
+        """One for warm-up, then those that count."""
+        load = Load(self.port, connections=clients)
+        found = [self._one(load, requests) for _ in range(self.runs + 1)][1:]
+        load.close()
+        return found
+
+    def _one(self, load: Load, requests: Sequence[bytes]) -> Run:
+        before, count = ledger.Ledger.read(), len(requests) * self.each
+        cpu_s, postgres_s = self.web.cpu_s(), postgres.cpu_s()
+        answers, elapsed = load.closed_loop(requests)
+        cpu_s, postgres_s = self.web.cpu_s() - cpu_s, postgres.cpu_s() - postgres_s
+        check_accepted(answer.status for answer in answers)
+        if self.is_balanced:
+            ledger.check(ledger.Ledger.read().since(before), published=count, delivered=0, received=0)
+            ledger.check_entries()
+        return Run(count / elapsed, cpu_s / count * 1e6, postgres_s / count * 1e6)
+
+
+def _single_rows(name: str, found: Sequence[Run], framework: Sequence[Run], plain: Sequence[Run]) -> list[Row]:
+    rates = figure(found, "rate")
+    return [
+        at_least(name, rates, figure(framework, "rate"), name="bare DRF, one INSERT", factor=0.8),
+        compared(f"{name}: against Django alone", rates, figure(plain, "rate"), name="bare Django, one INSERT"),
+        *(
+            compared(f"{name}: CPU of {whose}", figure(found, field), figure(framework, field), name="bare DRF")
+            for whose, field in (("web", "web_us"), ("PostgreSQL", "postgres_us"))
+        ),
+    ]
+
+
+def _batch_rows(
+    name: str, sizes: Sizes, found: Sequence[Run], alone: Sequence[Run], crowd: Sequence[Run], one: Sequence[Run]
+) -> list[Row]:
+    rates = figure(found, "rate")
+    return [
+        at_least(f"{name}, one client", figure(alone, "rate"), figure(one, "rate"), name=ONE_BY_ONE, factor=15),
+        compared(
+            f"{name}, {sizes.batch_clients} clients",
+            rates,
+            figure(crowd, "rate"),
+            name=f"single events, {sizes.clients} clients",
+        ),
+        Row(f"{name}, {sizes.batch_clients} clients: CPU of web", figure(found, "web_us")),
+        Row(f"{name}, {sizes.batch_clients} clients: CPU of PostgreSQL", figure(found, "postgres_us")),
+    ]
+
+
+def figure(found: Sequence[Run], field: str) -> Figure:
+    return Figure("/s" if field == "rate" else " µs", tuple(getattr(run, field) for run in found))
 
 
 def make_site(stage: Stage) -> plans.Site:
@@ -74,38 +151,14 @@ def batch(number: int, sizes: Sizes) -> bytes:
     )
 
 
-def _bare(stage: Stage, requests: Sequence[bytes], sizes: Sizes) -> Figure:
-    """The same requests to a plain Django view on the same server."""
+def _bare(stage: Stage, requests: Sequence[bytes], sizes: Sizes) -> list[Run]:
+    """The same requests to a bare view on the same server."""
+    stage.reset()
     site = make_site(stage)
     web = start_web(stage, site, app=BARE_APP)
-    load = Load(site.port, connections=sizes.clients)
-    rates = [_run(load, requests, each=1) for _ in range(sizes.runs + 1)][1:]
-    load.close()
+    found = Series(web, site.port, each=1, runs=sizes.runs, is_balanced=False).run(requests, sizes.clients)
     stage.processes.stop(web)
-    return Figure("/s", tuple(rates))
-
-
-def _series(port: int, requests: Sequence[bytes], clients: int, runs: int, *, each: int) -> Figure:
-    load = Load(port, connections=clients)
-    _checked_run(load, requests[: len(requests) // WARM_UP_SHARE], each=each)
-    rates = [_checked_run(load, requests, each=each) for _ in range(runs)]
-    load.close()
-    return Figure("/s", tuple(rates))
-
-
-def _checked_run(load: Load, requests: Sequence[bytes], *, each: int) -> float:
-    before = ledger.Ledger.read()
-    rate = _run(load, requests, each=each)
-    count = len(requests) * each
-    ledger.check(ledger.Ledger.read().since(before), published=count, delivered=0, received=0)
-    ledger.check_entries()
-    return rate
-
-
-def _run(load: Load, requests: Sequence[bytes], *, each: int) -> float:
-    answers, elapsed = load.closed_loop(requests)
-    check_accepted(answer.status for answer in answers)
-    return len(requests) * each / elapsed
+    return found
 
 
 def check_accepted(statuses: Iterable[int]) -> None:

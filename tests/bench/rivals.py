@@ -3,8 +3,11 @@
 import json
 import pickle
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import redis
 from django.db import connection
@@ -26,6 +29,8 @@ from tests.bench.report import Figure, Report
 from tests.bench.sizes import Sizes
 from tests.bench.stage import DRAINS, Stage
 
+Cost = TypeVar("Cost")
+
 POLL_S = 0.05
 NAIVE_S = 120.0
 BARE_S = 120.0
@@ -44,16 +49,31 @@ def naive_path(stage: Stage, sizes: Sizes, report: Report) -> Naive:
     return Naive(*(_naive_path(stage, sizes, report, is_tuned=is_tuned) for is_tuned in (True, False)))
 
 
+def naive_costs(
+    stage: Stage, sizes: Sizes, report: Report, measure: Callable[[Callable[[], object]], Cost]
+) -> list[Cost]:
+    """What `measure` says of each run of the tuned one, its publishing included."""
+    with _naive_worker(stage, report, is_tuned=True) as (worker, receiver, broker):
+        _naive_run(worker, receiver, broker, sizes)
+        return [measure(lambda: _naive_run(worker, receiver, broker, sizes)) for _ in range(sizes.runs)]
+
+
 def _naive_path(stage: Stage, sizes: Sizes, report: Report, *, is_tuned: bool) -> Figure:
+    with _naive_worker(stage, report, is_tuned=is_tuned) as (worker, receiver, broker):
+        rates = [_naive_run(worker, receiver, broker, sizes) for _ in range(sizes.runs + 1)][1:]
+    return Figure("/s", tuple(rates))
+
+
+@contextmanager
+def _naive_worker(stage: Stage, report: Report, *, is_tuned: bool) -> Iterator[tuple[Process, Receiver, "redis.Redis"]]:
     stage.reset()
     receiver = start_receiver(stage)
     report.receiver = receiver.kind
     world.aim(receiver.port)
     worker = _start_worker(stage, is_tuned=is_tuned)
     with redis.Redis.from_url(stage.environment["REDIS_URL"]) as broker:
-        rates = [_naive_run(worker, receiver, broker, sizes) for _ in range(sizes.runs + 1)][1:]
+        yield worker, receiver, broker
     stage.processes.stop_all()
-    return Figure("/s", tuple(rates))
 
 
 def bare_curl(stage: Stage, port: int, receivers: int, sizes: Sizes) -> Figure:

@@ -1,13 +1,16 @@
-"""State directories of their own for tests that start embedded services."""
+"""State directories of their own for tests that start embedded services; the real web process."""
 
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from config.embedded.services import Services
+from tests.config.web import Web, running, seed
 
 
 @pytest.fixture
@@ -36,3 +39,15 @@ def embedded(state_dir: Path) -> Iterator[Callable[..., Services]]:
         services.stop()
     for services in living:
         services.erase()
+
+
+@pytest.fixture
+def make_web(db: None) -> Callable[..., AbstractContextManager[Web]]:
+    """Starts a web process; names are variables of its environment."""
+    return partial(running, seed())
+
+
+@pytest.fixture
+def web(make_web: Callable[..., AbstractContextManager[Web]]) -> Iterator[Web]:
+    with make_web() as made:
+        yield made

@@ -1,10 +1,10 @@
 """Publishing through the web process's own door: the same answers as the view's, together what came together."""
 
 import asyncio
+import base64
 import json
-from collections.abc import Callable, Iterator
+import secrets
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,7 @@ from deliveries.models import Delivery, Event, IdempotencyKey, Lane, LaneEntry
 from dispatcher.ids import Prefix, parse
 from subscriptions.models import ApiKey, Endpoint, EventType, Merchant
 from subscriptions.services import keys
-from tests.config.test_front import Web, database_url, make_web, web  # noqa: F401 - fixtures
+from tests.config.web import Web, database_url
 from tests.statements import counting_statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,14 +32,14 @@ JSON = {"Content_Type": "application/json"}
 
 
 @pytest.fixture
-def endpoint(make_web: Any) -> Endpoint:  # noqa: F811 - pytest's way
+def endpoint(make_web: Any) -> Endpoint:
     """Alice's, who is there once `make_web` is."""
     now = timezone.now()
     alice = Merchant.objects.get(reference="alice")
     return Endpoint.objects.create(owner=alice, target="https://a.example/in", created_at=now, updated_at=now)
 
 
-def asked(web: Web, body: Any, **headers: str) -> tuple[int, dict[str, str], Any]:  # noqa: F811
+def asked(web: Web, body: Any, **headers: str) -> tuple[int, dict[str, str], Any]:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     status, answered, text = web.request("POST", URL, raw, **{**JSON, **headers})
     return status, {name.lower(): value for name, value in answered.items()}, json.loads(text)
@@ -52,7 +52,7 @@ def without_id(answer: tuple[int, dict[str, str], Any]) -> Any:
 
 
 class TestAnswers:
-    def test_the_door_answers_as_the_view_does(self, web: Web, endpoint: Endpoint) -> None:  # noqa: F811
+    def test_the_door_answers_as_the_view_does(self, web: Web, endpoint: Endpoint) -> None:
         """The first request of a process takes the long way: nobody knows its key yet."""
         by_view, by_door = asked(web, SOUND), asked(web, SOUND)
         assert by_view[0] == 202
@@ -74,21 +74,21 @@ class TestAnswers:
         status: int,
         hsts: str | None,
         make_web: Any,
-        endpoint: Endpoint,  # noqa: F811
+        endpoint: Endpoint,
     ) -> None:
         production = {
             "DEBUG": "false",
             "BEHIND_TLS_PROXY": "true",
             "ALLOWED_HOSTS": "127.0.0.1",
-            "SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz" * 2,
-            "ENCRYPTION_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+            "SECRET_KEY": secrets.token_urlsafe(64),
+            "ENCRYPTION_KEYS": base64.b64encode(secrets.token_bytes(32)).decode(),
         }
         headers = {} if forwarded is None else {"X_Forwarded_Proto": forwarded}
-        with make_web(**production) as web:  # noqa: F811
+        with make_web(**production) as web:
             answers = [web.request("POST", URL, json.dumps(SOUND).encode(), **JSON, **headers) for _ in range(2)]
         assert [(code, told.get("Strict-Transport-Security")) for code, told, _ in answers] == [(status, hsts)] * 2
 
-    def test_a_request_id_is_taken_over_or_made(self, web: Web) -> None:  # noqa: F811
+    def test_a_request_id_is_taken_over_or_made(self, web: Web) -> None:
         asked(web, SOUND)
         assert asked(web, SOUND, X_Request_Id="mine-1")[1]["x-request-id"] == "mine-1"
         made = asked(web, SOUND, X_Request_Id="not this one")[1]["x-request-id"]
@@ -112,7 +112,7 @@ class TestAnswers:
             (SOUND, {"Host": "elsewhere.example"}),
         ],
     )
-    def test_whatever_is_wrong_is_told_by_the_view(self, body: Any, headers: dict[str, str], web: Web) -> None:  # noqa: F811
+    def test_whatever_is_wrong_is_told_by_the_view(self, body: Any, headers: dict[str, str], web: Web) -> None:
         before = asked(web, body, **headers)
         assert before[0] >= 400
         asked(web, SOUND)
@@ -121,7 +121,7 @@ class TestAnswers:
 
 
 class TestKeys:
-    def test_a_revoked_key_publishes_nothing_from_that_moment_on(self, web: Web) -> None:  # noqa: F811
+    def test_a_revoked_key_publishes_nothing_from_that_moment_on(self, web: Web) -> None:
         assert [asked(web, SOUND)[0] for _ in range(3)] == [202] * 3
         row = ApiKey.objects.get()
         keys.revoke(key_id=row.id, merchant=None, now=timezone.now(), actor="test")
@@ -129,20 +129,20 @@ class TestKeys:
         assert (status, body["code"], headers["www-authenticate"]) == (401, "unauthenticated", 'Bearer realm="api"')
         assert Event.objects.count() == 3
 
-    def test_nor_does_one_that_has_run_out(self, web: Web) -> None:  # noqa: F811
+    def test_nor_does_one_that_has_run_out(self, web: Web) -> None:
         assert [asked(web, SOUND)[0] for _ in range(2)] == [202] * 2
         ApiKey.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
         assert asked(web, SOUND)[0] == 401
         assert Event.objects.count() == 2
 
-    def test_a_merchants_key_never_publishes(self, web: Web) -> None:  # noqa: F811
+    def test_a_merchants_key_never_publishes(self, web: Web) -> None:
         alice = Merchant.objects.get(reference="alice")
         text = keys.create(name="a", merchant=alice, now=timezone.now(), actor="test").text
         told = [asked(web, SOUND, Authorization=f"Bearer {text}") for _ in range(3)]
         assert [(status, body["code"]) for status, _, body in told] == [(403, "provider_key_needed")] * 3
         assert not Event.objects.exists()
 
-    def test_its_last_use_is_kept_fresh(self, web: Web) -> None:  # noqa: F811
+    def test_its_last_use_is_kept_fresh(self, web: Web) -> None:
         asked(web, SOUND)
         long_ago = timezone.now() - timedelta(hours=1)
         ApiKey.objects.update(last_used_at=long_ago)
@@ -254,7 +254,7 @@ def test_what_waits_together_is_published_together(monkeypatch: pytest.MonkeyPat
     assert seen == [1, publish_door.GROUP_EVENTS, 5]
 
 
-def test_behind_a_group_that_is_stuck_the_next_goes_ahead(web: Web, endpoint: Endpoint) -> None:  # noqa: F811
+def test_behind_a_group_that_is_stuck_the_next_goes_ahead(web: Web, endpoint: Endpoint) -> None:
     """A lane that somebody has locked delays those who publish to it, and nobody else."""
     now = timezone.now()
     Merchant.objects.create(name="Bob", reference="bob", created_at=now, updated_at=now)
@@ -271,7 +271,7 @@ def test_behind_a_group_that_is_stuck_the_next_goes_ahead(web: Web, endpoint: En
         assert stuck.result()[0] == 202
 
 
-def test_a_database_that_goes_away_is_told_as_such(web: Web) -> None:  # noqa: F811
+def test_a_database_that_goes_away_is_told_as_such(web: Web) -> None:
     assert [asked(web, SOUND)[0] for _ in range(2)] == [202] * 2
     waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%signet_publish_one%%'"
     with (

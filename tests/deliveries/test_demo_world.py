@@ -16,6 +16,7 @@ from pytest_django import Settings
 from deliveries.demo import access, world
 from deliveries.demo.receivers import Known
 from deliveries.demo.systems import SYSTEMS
+from subscriptions.advisory_locks import AdvisoryLock
 from subscriptions.errors import Invalid
 from subscriptions.models import (
     Account,
@@ -256,7 +257,7 @@ def test_two_demos_do_not_share_a_database() -> None:
     other = connections.create_connection("default")
     try:
         with other.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s)", [world.DEMO_LOCK])
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", [AdvisoryLock.DEMO])
             assert cursor.fetchone() == (True,)
         assert not world.claim()
     finally:

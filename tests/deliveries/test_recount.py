@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import psycopg
 import pytest
@@ -15,13 +14,13 @@ from django.db import connection
 from django.utils import timezone
 
 from deliveries.models import Attempt, CountDelta, Delivery, Event, HourlyCount
-from deliveries.selectors.log import first_id
 from deliveries.selectors.statistics import hour_of
 from deliveries.services import recount, retention
 from deliveries.services.statistics import roll_up
-from dispatcher.ids import new_id
+from subscriptions.advisory_locks import AdvisoryLock
 from subscriptions.models import Endpoint
 from tests.deliveries.counting import check, kept, recounted
+from tests.ids import id_at
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,11 +28,6 @@ Make = Callable[..., Any]
 
 NOW = timezone.now()
 HOUR = hour_of(NOW) - timedelta(hours=3)
-
-
-def id_of(moment: datetime) -> UUID:
-    """An id as a host makes it whose clock says so."""
-    return UUID(int=first_id(moment).int | new_id().int & (1 << 80) - 1)
 
 
 @pytest.fixture
@@ -56,7 +50,7 @@ def attempt(endpoint: Endpoint) -> Make:
         is_counted: bool = True,
     ) -> Attempt:
         event = Event.objects.create(
-            id=id_of(at),
+            id=id_at(at),
             merchant_id=to.owner_id,
             type="invoice.paid",
             payload=b"{}",
@@ -166,7 +160,7 @@ class TestCompare:
 
         def work() -> None:
             # From a host whose clock is behind: its id comes before what was read already.
-            Attempt.objects.filter(id=attempt("failed").id).update(id=id_of(HOUR))
+            Attempt.objects.filter(id=attempt("failed").id).update(id=id_at(HOUR))
             roll_up()
             connection.close()
 
@@ -185,7 +179,7 @@ class TestCompare:
         for days in (-0.9, 30):
             at = HOUR + timedelta(days=days)
             Attempt.objects.all().delete()
-            Attempt.objects.create(**fields | {"id": id_of(at)})
+            Attempt.objects.create(**fields | {"id": id_at(at)})
             assert compare() == 1
 
 
@@ -235,10 +229,10 @@ class TestRepair:
 
     def test_only_one_at_a_time(self) -> None:
         with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as other:
-            other.execute("SELECT pg_advisory_lock(%s)", [recount.LOCK])
+            other.execute("SELECT pg_advisory_lock(%s)", [AdvisoryLock.RECOUNT])
             with pytest.raises(CommandError, match="Another recount is under way"):
                 call_command("recount")
-            other.execute("SELECT pg_advisory_unlock(%s)", [recount.LOCK])
+            other.execute("SELECT pg_advisory_unlock(%s)", [AdvisoryLock.RECOUNT])
         for _ in range(2):
             call_command("recount")
 

@@ -10,7 +10,8 @@ from kombu.serialization import dumps, loads
 
 from deliveries import tasks
 from deliveries.models import Delivery, Event, Lane
-from deliveries.services import alone, replays
+from deliveries.services import replays
+from subscriptions.advisory_locks import AdvisoryLock
 from subscriptions.models import Merchant
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,10 +66,10 @@ def test_ticks_that_pile_up_behind_one_that_runs_have_nothing_to_do(
     parameters = connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}
     with psycopg.connect(**parameters, autocommit=True) as other:
         if is_held:
-            other.execute("SELECT pg_advisory_lock(%s)", [alone.REPLAYS])
+            other.execute("SELECT pg_advisory_lock(%s)", [AdvisoryLock.REPLAYS])
         tasks.advance_replays()
         assert ticks == [True] * (not is_held)
         with connection.cursor() as cursor:
             # Once the tick is over it is nobody's, or still the other's.
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [alone.REPLAYS])
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [AdvisoryLock.REPLAYS])
             assert cursor.fetchone() == (False,)

@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from deliveries.models import Attempt, Delivery, Event
 from deliveries.services import connectivity
-from dispatcher.ids import new_id
+from deliveries.services.waiting import MOST_AT_ONCE
 from dispatcher.profiles.engine import USER_AGENT
 from subscriptions.models import AuditEntry, Endpoint, Merchant
 from tests.deliveries.api.conftest import Caller, Make, World, code_of, errors_of
+from tests.ids import id_at
 from tests.receivers.receiver import Receiver, Script
 from tests.receivers.scripts import canary, hold, keep_alive, then
 
@@ -220,7 +221,7 @@ class TestRefused:
         self, world: World, alice: Caller, caller_of: Any, make_endpoint: Make, receive: Receive
     ) -> None:
         endpoint = make_endpoint(world.alice, target=receive(then(b"", hold)).url())
-        callers = [alice, *(caller_of(world.alice) for _ in range(connectivity.MOST_AT_ONCE))]
+        callers = [alice, *(caller_of(world.alice) for _ in range(MOST_AT_ONCE))]
 
         def ask(caller: Caller) -> Any:
             try:
@@ -230,10 +231,11 @@ class TestRefused:
 
         with ThreadPoolExecutor(len(callers)) as pool:
             answers = sorted(pool.map(ask, callers), key=lambda answer: answer.status_code)
-        assert [answer.status_code for answer in answers] == [200] * connectivity.MOST_AT_ONCE + [429]
+        assert [answer.status_code for answer in answers] == [200] * MOST_AT_ONCE + [503]
+        assert code_of(answers[-1]) == (503, "overloaded")
         assert answers[-1].headers["Retry-After"] == "1"
         # Who was sent away has used up none of the merchant's tests, and is welcome afterwards.
-        assert len(entries()) == connectivity.MOST_AT_ONCE
+        assert len(entries()) == MOST_AT_ONCE
         assert alice.post(path(endpoint)).status_code == 200
 
 
@@ -241,7 +243,6 @@ def write_entries(merchant: Merchant, count: int, *, ago: timedelta) -> None:
     """As tests of a while ago left them; their ids are of that time, too."""
     at = timezone.now() - ago
     for _ in range(count):
-        row_id = type(new_id())(int=(int(at.timestamp() * 1000) << 80) | (new_id().int & ((1 << 80) - 1)))
         AuditEntry.objects.create(
-            id=row_id, merchant=merchant, actor="key:x", action=connectivity.ACTION, target="ep_x", created_at=at
+            id=id_at(at), merchant=merchant, actor="key:x", action=connectivity.ACTION, target="ep_x", created_at=at
         )

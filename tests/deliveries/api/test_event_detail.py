@@ -64,6 +64,7 @@ class TestShape:
             "occurred_at": moment,
             "created_at": moment,
             "payload": {"b": 1.10, "a": [100.0]},
+            "expunged_at": None,
             "deliveries": [
                 {
                     "delivery_id": delivery.public_id,

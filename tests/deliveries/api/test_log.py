@@ -12,7 +12,6 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from deliveries.models import Delivery
-from deliveries.selectors.log import first_id
 from deliveries.services import NewEvent, publish, publish_batch
 from dispatcher.ids import Prefix, show
 from subscriptions.models import Endpoint, Merchant
@@ -58,6 +57,7 @@ class TestRow:
             "next_attempt_at": moment,
             "payload": {"b": 1.10, "a": [100.0]},
             "created_at": moment,
+            "expunged_at": None,
         }
         assert list(row)[:3] == ["id", "delivery_id", "endpoint_id"]
 
@@ -275,10 +275,3 @@ class TestTenancy:
         response = provider.get(URL, {"merchant": "alice", "limit": 2})
         link = urlsplit(re.findall(r"<(.+)>", response.headers["Link"])[0])
         assert ids(provider.get(f"{link.path}?{link.query}")) == made[2:]
-
-
-def test_ids_bound_their_milliseconds(now: datetime) -> None:
-    bound = first_id(now)
-    assert bound.int >> 80 == int(now.timestamp() * 1000)
-    assert bound < UUID(int=(bound.int >> 80 << 80) | 0x7000 << 64)
-    assert first_id(datetime.fromisoformat("1900-01-01T00:00:00+00:00")) == UUID(int=0)

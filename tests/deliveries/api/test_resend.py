@@ -121,7 +121,7 @@ class TestOrdered:
         until = datetime.now().astimezone() + timedelta(hours=1)
         Endpoint.objects.update(ordered=True)
         Delivery.objects.update(attempts_made=1, attempts_counted=1, next_attempt_at=until)
-        Lane.objects.update(is_ordered=True, retry_at=until, not_before=until, due_at=until)
+        Lane.objects.update(is_ordered=True, retry_at=until, due_at=until)
         return until
 
     def test_the_first_delivery_ends_the_wait(self, waiting: datetime, alice: Caller, event_id: str) -> None:
@@ -132,7 +132,7 @@ class TestOrdered:
 
     def test_a_wait_for_another_reason_goes_on(self, waiting: datetime, alice: Caller, event_id: str) -> None:
         breaker = waiting + timedelta(minutes=1)
-        Lane.objects.update(paced_until=breaker, not_before=breaker)
+        Lane.objects.update(paced_until=breaker)
         alice.post(url(event_id))
         assert Lane.objects.get().not_before == breaker
 

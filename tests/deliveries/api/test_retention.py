@@ -3,18 +3,17 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from deliveries.models import Attempt, Delivery, Event, IdempotencyKey
-from deliveries.selectors.log import first_id
 from deliveries.services import publish, retention
 from dispatcher.ids import new_id
 from subscriptions.models import Endpoint, StoredAnswer
 from tests.deliveries.api.conftest import World
+from tests.ids import id_at
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 BEFORE = NOW - timedelta(days=90)
@@ -29,7 +28,7 @@ def owe(endpoint: Endpoint) -> Owe:
 
     def make(*statuses: str, at: datetime = OLD, tried_at: datetime | None = None) -> Event:
         event = Event.objects.create(
-            id=UUID(int=first_id(at).int | new_id().int & (1 << 80) - 1),
+            id=id_at(at),
             merchant_id=endpoint.owner_id,
             type="invoice.paid",
             payload=b"{}",

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime
 from ipaddress import ip_network
 from threading import Thread
@@ -13,10 +15,13 @@ from django.utils import timezone
 
 from deliveries.models import Attempt, CountDelta, Delivery, Event, Lane, LaneEntry
 from deliveries.receiver import Behaviour, Received, Receiver
-from deliveries.services import trial
+from deliveries.services import trial, waiting
+from deliveries.services.waiting import MOST_AT_ONCE
 from dispatcher.profiles.catalogue import PROFILES
+from subscriptions.errors import Overloaded
 from subscriptions.models import AuditEntry, Endpoint, EventType, Merchant
 from tests.deliveries.api.conftest import Caller, Make, World, code_of, errors_of
+from tests.receivers.scripts import hold, then
 
 SECRET = "whsec_" + "QUJD" * 11
 
@@ -158,6 +163,66 @@ class TestSent:
         alice.post(url(target), Idempotency_Key="k")
         Attempt.objects.all().delete()
         assert code_of(alice.post(url(target), Idempotency_Key="k")) == (409, "in_progress")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestMoreThanMayWait:
+    @pytest.fixture
+    def silent(self, world: World, make_endpoint: Make, receive: Make, settings: Any) -> Endpoint:
+        """Its receiver says nothing until the deadline."""
+        settings.ALLOW_HTTP_TARGETS = True
+        settings.ALLOWED_TARGET_NETWORKS = (ip_network("127.0.0.0/8"),)
+        settings.DELIVERY_TIMEOUT = 1.0
+        made: Endpoint = make_endpoint(world.alice, target=receive(then(b"", hold)).url())
+        return made
+
+    def test_is_sent_away_and_leaves_no_trace(self, silent: Endpoint, world: World, caller_of: Any) -> None:
+        callers = [caller_of(world.alice) for _ in range(MOST_AT_ONCE + 1)]
+        path = url(silent)
+
+        def ask(caller: Caller) -> Any:
+            try:
+                return caller.post(path, Idempotency_Key="k")
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(len(callers)) as pool:
+            answers = list(pool.map(ask, callers))
+        (refused,) = (answer for answer in answers if answer.status_code != 200)
+        assert code_of(refused) == (503, "overloaded")
+        assert refused.headers["Retry-After"] == "1"
+        assert (Event.objects.count(), Attempt.objects.count(), LaneEntry.objects.count()) == (MOST_AT_ONCE,) * 2 + (0,)
+        assert AuditEntry.objects.filter(action="endpoint.tested").count() == MOST_AT_ONCE
+        # Its key was not used up.
+        again = callers[answers.index(refused)].post(path, Idempotency_Key="k")
+        assert again.status_code == 200
+        assert "Idempotent-Replayed" not in again.headers
+
+    def test_shares_the_room_with_connectivity_tests(
+        self, target: Endpoint, alice: Caller, came: list[Received]
+    ) -> None:
+        with ExitStack() as held:
+            for _ in range(MOST_AT_ONCE):
+                held.enter_context(waiting.slot())
+            for what in ("test", "connectivity"):
+                answer = alice.post(f"/api/v2/webhooks/endpoints/{target.public_id}/{what}")
+                assert code_of(answer) == (503, "overloaded")
+            with pytest.raises(Overloaded):
+                trial.make(endpoint=target, event_type=None, actor="x", now=timezone.now())
+            # Of what is wrong with a request one hears all the same.
+            assert errors_of(alice.post(url(target), {"x": 1})) == [("/x", "unknown_field")]
+        assert (came, Event.objects.count()) == ([], 0)
+        assert alice.post(url(target)).json()["delivery_status"] == "delivered"
+
+    @pytest.mark.parametrize("body", [{"event_type": "nope"}, {}])
+    def test_keeps_no_room_after_a_failure(
+        self, body: Any, target: Endpoint, alice: Caller, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(trial, "_send", lambda *_, **__: 1 / 0)
+            for _ in range(MOST_AT_ONCE + 1):
+                assert alice.post(url(target), body).status_code == (422 if body else 500)
+        assert alice.post(url(target)).status_code == 200
 
 
 @pytest.mark.django_db(transaction=True)

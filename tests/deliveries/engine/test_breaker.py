@@ -198,7 +198,7 @@ class TestLetOut:
         assert len(drain.turn(now=now + seconds(15)).picks) == 1
 
     def test_an_ordered_wait_goes_on(self, endpoint: Endpoint, now: datetime) -> None:
-        Lane.objects.update(retry_at=now + seconds(500), not_before=now + seconds(500))
+        Lane.objects.update(retry_at=now + seconds(500))
         lanes.probe_now([endpoint.id], now=now + seconds(1))
         assert Lane.objects.get().not_before == now + seconds(500)
 
@@ -220,7 +220,7 @@ class TestStreak:
 
     def due(self, now: datetime) -> None:
         LaneEntry.objects.update(due_at=now)
-        Lane.objects.update(due_at=now, not_before=None, retry_at=None)
+        Lane.objects.update(due_at=now, retry_at=None)
 
     def test_is_warned_of_half_way_once_and_ends_with_disabling(
         self, endpoint: Endpoint, publish: Callable[[int], None], drain: HandDrain, now: datetime

@@ -257,7 +257,7 @@ class TestOrderNoLongerWished:
         publish(3)
         land(drain, drain.turn(now=now).picks, FAILED, now=now)
         Endpoint.objects.update(ordered=False)
-        Lane.objects.update(due_at=now, not_before=None)
+        Lane.objects.update(due_at=now, retry_at=None)
         # An ordered lane's window is one, so the others go one by one until it has grown.
         assert drain_all(drain, now=now + seconds(1)) == [b"1", b"2"]
         lane = Lane.objects.get()

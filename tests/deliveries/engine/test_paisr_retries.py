@@ -56,7 +56,7 @@ def waits_until_failed() -> list[float]:
             cursor.execute("UPDATE deliveries_laneentry SET due_at = clock_timestamp()")
             # The breaker has a test of its own; here the time between the failures is only said to have passed.
             cursor.execute(
-                "UPDATE deliveries_lane SET due_at = clock_timestamp(), not_before = NULL, attempts = 0, failures = 0,"
+                "UPDATE deliveries_lane SET due_at = clock_timestamp(), attempts = 0, failures = 0,"
                 " open_s = 0, open_until = NULL"
             )
 

@@ -285,7 +285,7 @@ class TestClosedEndpoints:
         publish_many("alice", 2, now=clock)
         [pick] = drain.turn(now=clock).picks
         drain.turn(now=clock, results=[result(pick, Reason.HTTP_SERVER_ERROR, now=clock)])
-        Lane.objects.update(not_before=clock + timedelta(hours=8), due_at=clock + timedelta(hours=8))
+        Lane.objects.update(retry_at=clock + timedelta(hours=8), due_at=clock + timedelta(hours=8))
         Endpoint.objects.update(is_active=False)
         sweep()
         drain.turn(now=clock)

@@ -170,7 +170,7 @@ class Stage:
         """Let every retry come due, instead of waiting for it."""
         with connection.cursor() as cursor:
             cursor.execute("UPDATE deliveries_laneentry SET due_at = clock_timestamp()")
-            cursor.execute("UPDATE deliveries_lane SET due_at = clock_timestamp(), not_before = NULL")
+            cursor.execute("UPDATE deliveries_lane SET due_at = clock_timestamp(), retry_at = NULL, paced_until = NULL")
 
 
 def deliver_to_all(payload: bytes, *, client: str) -> dict[str, Arrival]:
