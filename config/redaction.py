@@ -47,6 +47,7 @@ _PATTERNS = (
     (re.compile(r"(\w://[^\s/@:]*:)[^\s/@]+@"), rf"\1{HIDDEN}@"),
     # Our links in letters: the token is all the authority there is.
     (re.compile(r"(?<![\w/])/(u|confirm)/[^\s/?]+"), rf"/\1/{HIDDEN}"),
+    (re.compile(r"/(portal/enter|portal/password/[^\s/?]+)/[^\s/?\"']+"), rf"/\1/{HIDDEN}"),
     # Bytes as Postgres writes them: a stored payload or ciphertext.
     (re.compile(r"\\x[0-9a-fA-F]{16,}"), rf"\\x{HIDDEN}"),
 )

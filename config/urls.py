@@ -7,6 +7,8 @@ from django.views.generic import RedirectView
 from config.api import docs_views
 from subscriptions.api.urls import well_known
 
+handler404 = "config.api.problems.not_found"
+
 urlpatterns = [
     path("api/v2/", include("subscriptions.api.urls")),
     path("api/v2/", include("deliveries.api.urls")),
@@ -16,6 +18,7 @@ urlpatterns = [
     path(".well-known/", include(well_known)),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
+    path("portal", RedirectView.as_view(url="/portal/")),
     path("portal/", include("subscriptions.portal.urls")),
     path("portal/", include("deliveries.portal.urls")),
     path("", include("subscriptions.pages.urls")),

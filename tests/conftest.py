@@ -7,6 +7,7 @@ directory of their own, and are gone afterwards. Django reads its settings once,
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 import redis
@@ -20,6 +21,16 @@ prepare_environment(already_configured=settings.configured)
 import django  # noqa: E402
 
 django.setup()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """`migrate` fills the catalogue with the platform's own types; tests begin with an empty one, also those that come
+    before the first that empties all tables."""
+    from subscriptions.models import EventType
+
+    with django_db_blocker.unblock():
+        EventType.objects.all().delete()
 
 
 @pytest.fixture

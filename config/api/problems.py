@@ -7,7 +7,11 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.csrf import csrf_failure as html_csrf_failure
+from django.views.defaults import page_not_found
 from rest_framework.exceptions import APIException
 from rest_framework.response import Response
 
@@ -17,6 +21,7 @@ from subscriptions.errors import FieldError, Invalid, Refusal
 
 CONTENT_TYPE = "application/problem+json"
 API_PATHS = ("/api/", "/paisr/", "/.well-known/")
+PORTAL = "/portal/"
 RETRY_AFTER_S = 5
 # A restarted Postgres answers again within seconds.
 
@@ -26,6 +31,8 @@ STATUS_OF_REFUSAL: Mapping[type[Refusal], int] = {
     errors.Conflict: 409,
     errors.Stale: 412,
     errors.TooLarge: 413,
+    # Before the wider one: the first that fits counts.
+    errors.Overloaded: 503,
     errors.TooMany: 429,
     errors.Invalid: 422,
 }
@@ -125,9 +132,27 @@ class ProblemMiddleware:
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     """Django's CSRF_FAILURE_VIEW."""
+    if request.path.startswith(PORTAL) and wants_html(request):
+        return render(request, "portal/csrf.html", {"back": _page_of(request)}, status=403)
     if not _is_api(request) and wants_html(request):
         return html_csrf_failure(request, reason=reason)
     return _answer(request, status=403, code="csrf_failed", detail="The CSRF check failed.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404: the portal's own page below its address."""
+    if request.path.startswith(PORTAL):
+        return render(request, "portal/missing.html", status=404)
+    return page_not_found(request, exception)
+
+
+def _page_of(request: HttpRequest) -> str:
+    """The page whose form was posted, if the browser says so and it is ours."""
+    referer = request.headers.get("Referer", "")
+    is_here = url_has_allowed_host_and_scheme(
+        referer, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return referer if is_here else reverse("portal")
 
 
 def _answer(

@@ -15,6 +15,11 @@ _TAKEN_OVER = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _current: ContextVar[str] = ContextVar("request_id", default="")
 
 
+def is_taken_over(given: str) -> bool:
+    """Whether a caller's own id becomes the request's."""
+    return _TAKEN_OVER.fullmatch(given) is not None
+
+
 def current_request_id() -> str:
     """The id of the request that this thread is answering; empty outside of one."""
     return _current.get()
@@ -28,7 +33,7 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         given = request.headers.get(HEADER, "")
-        request_id = given if _TAKEN_OVER.fullmatch(given) else new_id().hex
+        request_id = given if is_taken_over(given) else new_id().hex
         token = _current.set(request_id)
         try:
             response = self.get_response(request)

@@ -1,7 +1,7 @@
 """The merchant has its log written into a file, and fetches it."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -91,31 +91,37 @@ class ExportFileView(MerchantView):
 
     def get(self, request: Request, export: str) -> HttpResponseBase:
         row = selectors.get(_export_id(export), owner_id=self.merchant.id)
-        _refuse_unfinished(row)
-        headers = {
-            "Accept-Ranges": "bytes",
-            "ETag": _etag(row),
-            "Content-Disposition": f'attachment; filename="deliveries-{row.public_id}.{row.format}"',
-            "Content-Type": CONTENT_TYPES[Export.Format(row.format)],
-        }
-        first, last, status = 0, row.size_bytes - 1, 200
-        if (asked := _asked_range(request, row)) is not None:
-            first, last = asked
-            status = 206
-            headers["Content-Range"] = f"bytes {first}-{last}/{row.size_bytes}"
-        headers["Content-Length"] = str(last - first + 1)
-        if request.method == "HEAD" or last < first:
-            return HttpResponse(status=status, headers=headers)
-        return ExportFile(exports.pieces(row, first=first, last=last), status=status, headers=headers)
+        return file_answer(row, method=request.method or "", headers=request.headers)
 
 
-def _asked_range(request: Request, row: Export) -> tuple[int, int] | None:
+def file_answer(row: Export, *, method: str, headers: Mapping[str, str]) -> HttpResponseBase:
+    """The file, or the part of it that the request's headers ask for. Raises Conflict where there is none, and
+    RangeNotSatisfiable."""
+    _refuse_unfinished(row)
+    answered = {
+        "Accept-Ranges": "bytes",
+        "ETag": _etag(row),
+        "Content-Disposition": f'attachment; filename="deliveries-{row.public_id}.{row.format}"',
+        "Content-Type": CONTENT_TYPES[Export.Format(row.format)],
+    }
+    first, last, status = 0, row.size_bytes - 1, 200
+    if (asked := _asked_range(row, headers)) is not None:
+        first, last = asked
+        status = 206
+        answered["Content-Range"] = f"bytes {first}-{last}/{row.size_bytes}"
+    answered["Content-Length"] = str(last - first + 1)
+    if method == "HEAD" or last < first:
+        return HttpResponse(status=status, headers=answered)
+    return ExportFile(exports.pieces(row, first=first, last=last), status=status, headers=answered)
+
+
+def _asked_range(row: Export, headers: Mapping[str, str]) -> tuple[int, int] | None:
     """The first and the last byte of the one range that is asked for; None for the whole. Source: RFC 9110, section 14.
 
     A header that is not understood asks for nothing. Raises RangeNotSatisfiable.
     """
-    found = _RANGE.fullmatch(request.headers.get("Range", "").replace(" ", ""))
-    condition = request.headers.get("If-Range")
+    found = _RANGE.fullmatch(headers.get("Range", "").replace(" ", ""))
+    condition = headers.get("If-Range")
     if found is None or (condition is not None and condition != _etag(row)):
         return None
     end = row.size_bytes - 1

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterable
+from datetime import datetime
 from ipaddress import ip_address
 from typing import Any
 
@@ -42,8 +43,9 @@ def _log_row(row: LogRow) -> Shown:
         "delivery_response_code": row.last_status,
         "delivery_error": _error(row.last_reason),
         "next_attempt_at": row.next_attempt_at,
-        "payload": msgspec.Raw(row.payload),
+        "payload": _payload(row.payload, expunged_at=row.expunged_at),
         "created_at": row.created_at,
+        "expunged_at": row.expunged_at,
     }
 
 
@@ -66,8 +68,14 @@ def event(row: Event) -> Shown:
         "mode": Merchant.Mode.LIVE if row.is_live else Merchant.Mode.TEST,
         "occurred_at": row.occurred_at,
         "created_at": row.created_at,
-        "payload": msgspec.Raw(bytes(row.payload)),
+        "payload": _payload(row.payload, expunged_at=row.expunged_at),
+        "expunged_at": row.expunged_at,
     }
+
+
+def _payload(payload: bytes | memoryview, *, expunged_at: datetime | None) -> msgspec.Raw | None:
+    """The very bytes, unless they were taken away."""
+    return msgspec.Raw(bytes(payload)) if expunged_at is None else None
 
 
 def _delivery(row: Delivery) -> Shown:

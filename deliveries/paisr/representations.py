@@ -80,8 +80,11 @@ def stats(scope: Scope, found: Statistics) -> Shown:
     }
 
 
-def _body(row: Delivery, event: Event, endpoint: Endpoint) -> msgspec.Raw:
-    """As it goes on the wire, byte for byte. Every payload has one: the event's own id stands in for a missing one."""
+def _body(row: Delivery, event: Event, endpoint: Endpoint) -> msgspec.Raw | None:
+    """As it goes on the wire, byte for byte. Every payload has one: the event's own id stands in for a missing one.
+    None once its contents were taken away."""
+    if event.expunged_at is not None:
+        return None
     message = Message(
         event_id=event.public_id,
         event_type=event.type,

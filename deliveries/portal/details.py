@@ -18,6 +18,7 @@ OWN_OF_CURL = frozenset({"host", "content-length", "connection", "accept-encodin
 
 def panel_shown(found: panel.Panel, request: PortalRequest) -> dict[str, object]:
     """What the panel's templates need."""
+    is_open = found.endpoint is not None and found.endpoint.is_active
     return {
         "section": "log",
         "panel": found,
@@ -25,7 +26,8 @@ def panel_shown(found: panel.Panel, request: PortalRequest) -> dict[str, object]
         "event_id": found.event.public_id if found.event else show_id(Prefix.EVENT, found.delivery.event_id),
         "payload": read_body(found.event.payload) if found.event else None,
         "tab": "event" if request.GET.get("tab") == "event" else "attempts",
-        "may_resend": request.visitor.may_write and found.endpoint is not None and found.endpoint.is_active,
+        "is_taken_away": is_taken_away(found.event),
+        "may_resend": request.visitor.may_write and is_open and not is_taken_away(found.event),
         "newest": _newest(found) if found.steps else None,
     }
 
@@ -43,9 +45,15 @@ def attempt_shown(tried: Attempt, event: Event | None) -> dict[str, object]:
         "response_headers": _lines(tried.response_headers),
         "response_body": read_body(tried.response_body),
         "phases": panel.phases_of(tried) if is_web else [],
-        "curl": curl(tried, body) if is_web else "",
+        "is_taken_away": is_taken_away(event),
+        "curl": curl(tried, body) if is_web and not is_taken_away(event) else "",
         "is_web": is_web,
     }
+
+
+def is_taken_away(event: Event | None) -> bool:
+    """Whether the contents are there no more: somebody asked for it, or the event's time was over."""
+    return event is None or event.expunged_at is not None
 
 
 def curl(tried: Attempt, body: Body) -> str:

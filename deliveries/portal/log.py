@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from deliveries.models import Delivery
 from deliveries.portal import panel, queries
+from deliveries.portal.addresses import export_address
 from deliveries.portal.details import panel_shown
 from deliveries.portal.states import result_of, state_of
 from deliveries.selectors import log_pages, log_search
@@ -64,6 +65,7 @@ def log(request: PortalRequest) -> HttpResponse:
         "version": version,
         "is_first_page": query.before is None,
         "open_id": request.GET.get("open", ""),
+        "export": export_address(request.visitor.merchant.public_id, since=query.where.since, until=query.where.until),
     }
     if is_fragment(request):
         target = request.headers.get("HX-Target", "")

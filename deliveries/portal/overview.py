@@ -9,10 +9,11 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.utils.safestring import SafeString
 
+from deliveries.models import Delivery
 from deliveries.portal.addresses import log_address
 from deliveries.portal.attention import needing_attention
 from deliveries.portal.periods import PERIODS, Period, chosen
-from deliveries.selectors import statistics
+from deliveries.selectors import log_pages, statistics
 from deliveries.selectors.failing import failing
 from deliveries.selectors.statistics import Bucket, Figures, Scope, Statistics
 from subscriptions import charts
@@ -23,6 +24,8 @@ from subscriptions.selectors import endpoints
 P95 = 95
 SERIES = (Series("Delivered", "delivered"), Series("Failed", "failed"))
 TYPES_SHOWN = 12
+LEAST_CHANGE = {"count": 0.005, "ms": 0.005, "ratio": 0.0005}
+# What is smaller reads "the same", and is neither better nor worse.
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Card:
 
     @property
     def tone(self) -> str:
-        if not self.change or self.is_more_better is None:
+        if self.change is None or abs(self.change) < LEAST_CHANGE[self.kind] or self.is_more_better is None:
             return ""
         return "better" if (self.change > 0) == self.is_more_better else "worse"
 
@@ -77,7 +80,7 @@ def overview(request: PortalRequest) -> HttpResponse:
         "held": present.held,
         "attention": needing_attention(living, failing(owner_id=merchant.id, now=request.now)),
         "api": settings.PUBLIC_URL,
-        "guide": _guide(has_endpoint=bool(living), figures=present.totals, past=past.totals),
+        "guide": _guide(merchant.id, has_endpoint=bool(living), figures=present.totals, past=past.totals),
     }
     return show(request, "portal/overview/body.html" if is_fragment(request) else "portal/overview/page.html", shown)
 
@@ -172,10 +175,13 @@ def _types(by_type: Mapping[str, Figures], merchant: str, period: Period) -> lis
     ]
 
 
-def _guide(*, has_endpoint: bool, figures: Figures, past: Figures) -> dict[str, bool] | None:
+def _guide(owner_id: UUID, *, has_endpoint: bool, figures: Figures, past: Figures) -> dict[str, bool] | None:
     """The first steps, each ticked as it happens; None once deliveries arrive."""
-    is_delivering = bool(figures.delivered or past.delivered)
+    if has_endpoint and (figures.delivered or past.delivered):
+        return None
+    newest = log_pages.newest_states(owner_id)
+    is_delivering = any(status == Delivery.Status.DELIVERED for status, _ in newest)
     if has_endpoint and is_delivering:
         return None
-    is_tried = bool(figures.attempts or past.attempts)
+    is_tried = bool(figures.attempts or past.attempts) or any(tries for _, tries in newest)
     return {"has_endpoint": has_endpoint, "is_tried": is_tried, "is_delivering": is_delivering}

@@ -8,6 +8,7 @@ from uuid import UUID
 from deliveries.models import Delivery
 from deliveries.selectors.log import LogFilter
 from dispatcher.ids import InvalidId, Prefix, parse
+from subscriptions.errors import FieldError, Invalid
 
 RANGES = {"1h": timedelta(hours=1), "24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 # What the log can be narrowed to with one click.
@@ -65,6 +66,18 @@ def moment(text: str | None) -> datetime | None:
         return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except OverflowError:
         return None
+
+
+def read_window(typed: Mapping[str, str]) -> tuple[datetime | None, datetime | None]:
+    """What was typed as `since` and `until`, in UTC. Raises Invalid for a moment that cannot be read."""
+    found = []
+    for name in ("since", "until"):
+        text = typed.get(name, "").strip()
+        read = moment(text)
+        if text and read is None:
+            raise Invalid(FieldError(f"/{name}", "invalid_time", "Write a date and a time, such as 2026-05-01 14:30."))
+        found.append(read)
+    return found[0], found[1]
 
 
 def _one_of(text: str | None, known: list[str]) -> str | None:

@@ -82,14 +82,8 @@ def _answer(request: PortalRequest, row: Endpoint, shown: dict[str, Any], *, sta
 
 
 def _window(request: PortalRequest, kind: str) -> tuple[datetime | None, datetime | None]:
-    """What was typed is the viewer's UTC. Raises Invalid for a moment that cannot be read."""
-    found = []
-    for name in ("since", "until"):
-        text = request.POST.get(name, "").strip()
-        moment = queries.moment(text)
-        if text and moment is None:
-            raise Invalid(FieldError(f"/{name}", "invalid_time", "Write a date and a time, such as 2026-05-01 14:30."))
-        found.append(moment)
-    if kind != Replay.Kind.RELEASE and found[0] is None:
+    """Raises Invalid for a moment that cannot be read, and where none is given that is needed."""
+    since, until = queries.read_window(request.POST)
+    if kind != Replay.Kind.RELEASE and since is None:
         raise Invalid(FieldError("/since", "required", "Say since when."))
-    return found[0], found[1]
+    return since, until

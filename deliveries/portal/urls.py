@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from deliveries.portal import delivery, endpoint, endpoints, log, overview, replays, trials
+from deliveries.portal import delivery, endpoint, endpoints, exports, log, overview, replays, trials
 
 urlpatterns = [
     path("<str:merchant>/", overview.overview, name="portal-overview"),
@@ -14,6 +14,10 @@ urlpatterns = [
     path("<str:merchant>/endpoints/<str:endpoint>/test", trials.send, name="portal-endpoint-test"),
     path("<str:merchant>/endpoints/<str:endpoint>/again", replays.begin, name="portal-endpoint-again"),
     path("<str:merchant>/replays/<str:replay>", replays.progress, name="portal-replay"),
+    path("<str:merchant>/exports/", exports.export_list, name="portal-exports"),
+    path("<str:merchant>/exports/<str:export>/", exports.progress, name="portal-export"),
+    path("<str:merchant>/exports/<str:export>/file", exports.download, name="portal-export-file"),
+    path("<str:merchant>/exports/<str:export>/delete", exports.delete, name="portal-export-delete"),
     path("<str:merchant>/log/", log.log, name="portal-log"),
     path("<str:merchant>/log/resend", log.resend_picked, name="portal-log-resend"),
     path("<str:merchant>/log/<str:delivery>/", delivery.delivery, name="portal-delivery"),

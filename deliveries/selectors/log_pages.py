@@ -54,6 +54,12 @@ def read_these(*, owner_id: UUID, ids: Collection[UUID]) -> Page:
     return Page(list(rows), None)
 
 
+def newest_states(owner_id: UUID) -> list[tuple[str, int]]:
+    """Status and number of attempts of the owner's newest deliveries, tests among them, which statistics leave out."""
+    rows = Delivery.objects.filter(owner_id=owner_id).order_by("-id")
+    return list(rows.values_list("status", "attempts_made")[:PAGE])
+
+
 def external_ids(rows: Sequence[Delivery]) -> dict[UUID, str]:
     """The provider's own ids of the events, where it gave one."""
     events = Event.objects.filter(id__in={row.event_id for row in rows}, external_id__isnull=False)

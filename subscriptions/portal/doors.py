@@ -95,6 +95,8 @@ def page(*, needs: str = Role.VIEWER, to_change: str = Role.DEVELOPER) -> Callab
         def shown(request: PortalRequest, merchant: str, **named: Any) -> HttpResponseBase:
             request.now = timezone.now()
             visitor = find_visitor(request, merchant)
+            if visitor is not None and _holds_nul(request):
+                return render(request, "portal/missing.html", status=404)
             if visitor is None:
                 return _turn_away(request)
             request.visitor = visitor
@@ -176,6 +178,11 @@ def go_back(request: HttpRequest, home: str) -> HttpResponseRedirect:
     response = HttpResponseRedirect(back if is_ours else home)
     response.status_code = 303
     return response
+
+
+def _holds_nul(request: HttpRequest) -> bool:
+    """Postgres takes no U+0000 in text: no stored name can match, and asking would be an error there."""
+    return "\x00" in request.path or any("\x00" in value for _, values in request.GET.lists() for value in values)
 
 
 def _check_role(visitor: Visitor, role: str) -> None:

@@ -71,7 +71,7 @@ def _body_faults(described: Any, answer: Any, method: str) -> list[str]:
     if content_type not in content:
         return [f"content type {content_type}"]
     is_json = content_type.endswith("json")
-    value = answer.json() if is_json else answer.content.decode()
+    value = answer.json() if is_json else answer.getvalue().decode()
     check = validator(repr(content[content_type]["schema"]))
     return [
         f"{_pointer(error.instance_path)}: {error.message[:300]}"

@@ -11,6 +11,7 @@ import pytest
 import time_machine
 
 from config.api.openapi.document import document
+from deliveries.services import exports
 from subscriptions.api.merchant_views import endpoint_id
 from subscriptions.models import ProviderKey
 from subscriptions.services import address_checks, provider_keys
@@ -36,7 +37,7 @@ class Checked:
         answer = self.api(method, path, body, **headers)
         assert faults(answer) == []
         self.seen.add((operation_of(answer), answer.status_code))
-        return answer.json() if answer.content and answer.headers["Content-Type"] == "application/json" else None
+        return answer.json() if answer.headers.get("Content-Type") == "application/json" else None
 
 
 @pytest.fixture
@@ -103,6 +104,17 @@ def walk_deliveries(ask: Checked, boss: Checked) -> None:
     for name in ("recover", "replay-missing", "release"):
         ask("POST", f"{V2}/endpoints/{endpoint}/{name}", {"since": SINCE, "dry_run": True})
         begun = ask("POST", f"{V2}/endpoints/{endpoint}/{name}", {"since": SINCE})
+    export = ask("POST", f"{V2}/exports", {"format": "csv"})
+    exports.advance(clock=lambda: datetime.now(UTC))
+    ask("GET", f"{V2}/exports")
+    file = ask("GET", f"{V2}/exports/{export['id']}")["file"]
+    ask("GET", file)
+    ask("GET", file, Range="bytes=0-9")
+    ask("DELETE", f"{V2}/exports/{export['id']}")
+    expunge = boss("POST", f"/api/v2/events/{event}/expunge")
+    boss("POST", "/api/v2/merchants/alice/expunge", {"account": "acc-1001"})
+    boss("GET", "/api/v2/expunges")
+    boss("GET", f"/api/v2/expunges/{expunge['id']}")
     ask("GET", f"{V2}/replays?endpoint={endpoint}")
     ask("GET", f"{V2}/replays/{begun['id']}")
     ask("POST", f"{V2}/replays/{begun['id']}/stop")

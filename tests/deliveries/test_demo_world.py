@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 from pytest_django import Settings
 
-from deliveries.demo import access, world
+from deliveries.demo import access, screen, world
 from deliveries.demo.receivers import Known
 from deliveries.demo.systems import SYSTEMS
 from subscriptions.advisory_locks import AdvisoryLock
@@ -24,6 +24,7 @@ from subscriptions.models import (
     AuditEntry,
     Endpoint,
     EventType,
+    Membership,
     Merchant,
     ProviderKey,
     Rule,
@@ -242,6 +243,39 @@ def test_the_login_is_shown_again_unless_somebody_took_it_over(now: datetime) ->
     assert access.grant(is_debug=True, now=now).password is None
     admin.refresh_from_db()
     assert admin.check_password("of-my-own")
+
+
+def test_the_portals_logins_are_members_of_demo_merchants(now: datetime) -> None:
+    world.build(receiver_url=URL, now=now)
+    first = access.grant(is_debug=True, now=now)
+    assert first.portal_passwords == {"merchant": access.DEBUG_PASSWORD, "viewer": access.DEBUG_PASSWORD}
+    rows = Membership.objects.order_by("merchant__reference")
+    places = [
+        (name, dict(rows.filter(user__username=name).values_list("merchant__reference", "role")))
+        for name in ("merchant", "viewer")
+    ]
+    assert places == [
+        (
+            "merchant",
+            {
+                "demo-bramble": "owner",
+                **dict.fromkeys(("demo-harbour", "demo-lagoon", "demo-meridian", "demo-meridian-test"), "developer"),
+            },
+        ),
+        ("viewer", {"demo-bramble": "viewer"}),
+    ]
+    Membership.objects.filter(role="viewer").delete()
+    assert access.grant(is_debug=True, now=now).portal_passwords == first.portal_passwords
+    assert access.grant(is_debug=False, now=now).portal_passwords == {"merchant": None, "viewer": None}
+    # Whom somebody let out stays out.
+    assert not Membership.objects.filter(role="viewer").exists()
+
+
+def test_the_welcome_says_how_to_get_in(now: datetime) -> None:
+    world.build(receiver_url=URL, now=now)
+    said = screen.welcome(access.grant(is_debug=True, now=now), url="http://127.0.0.1:8000", receiver_url=URL, rate=1)
+    logins = "login merchant, password signet-demo; login viewer, password signet-demo"
+    assert f"  Portal        http://127.0.0.1:8000/portal/  ({logins})" in said
 
 
 def test_without_debug_the_password_is_a_fresh_one(now: datetime) -> None:

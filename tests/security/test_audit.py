@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core import mail
 from django.test import Client
 
@@ -18,7 +19,7 @@ from deliveries.channels import questions
 from deliveries.models import Delivery
 from deliveries.services import publish
 from subscriptions.models import ApiKey, AuditEntry, Endpoint, MessageTemplate
-from subscriptions.services import keys
+from subscriptions.services import keys, members
 from tests.receivers.scripts import keep_alive
 from tests.security.routes import every_route
 from tests.security.tables import checksums
@@ -47,6 +48,7 @@ def one(action: str, target: str) -> dict[str, str]:
 
 EP = "/api/v2/webhooks/endpoints/<str:endpoint>"
 ACCOUNT = "/api/v2/merchants/<str:merchant>/accounts/<path:reference>"
+MEMBER = "/api/v2/merchants/<str:merchant>/members/<str:member>"
 CALLS: dict[tuple[str, str], Call] = {
     ("PUT", "/api/v2/webhooks/config"): Call({"url": URL, "secret": SECRET}, one("endpoint.created", "ep_")),
     ("DELETE", "/api/v2/webhooks/config"): Call(None, one("endpoint.deleted", "ep_"), endpoint="primary"),
@@ -70,6 +72,10 @@ CALLS: dict[tuple[str, str], Call] = {
     ("DELETE", "/api/v2/webhooks/rules/<str:rule>"): Call(None, {"rule.deleted": "rul_", "endpoint.deleted": "ep_"}),
     ("POST", "/api/v2/webhooks/replays/<str:replay>/stop"): Call(None, one("replay.stopped", "ep_")),
     ("POST", "/api/v2/webhooks/events/<path:event>/resend"): Call(None, one("event.resent", "evt_")),
+    ("POST", "/api/v2/events/<path:event>/expunge"): Call(None, one("event.expunged", "evt_")),
+    ("POST", "/api/v2/merchants/<str:merchant>/expunge"): Call({"account": "a"}, one("account.expunged", "mer_")),
+    ("POST", "/api/v2/webhooks/exports"): Call({"format": "csv"}, one("export.begun", "exp_")),
+    ("DELETE", "/api/v2/webhooks/exports/<str:export>"): Call(None, one("export.deleted", "exp_")),
     ("POST", "/api/v2/merchants"): Call({"name": "M"}, one("merchant.created", "mer_")),
     ("PATCH", "/api/v2/merchants/<str:merchant>"): Call({"name": "N"}, one("merchant.updated", "mer_")),
     ("PUT", "/api/v2/merchants/<str:merchant>/accounts/<path:reference>"): Call(
@@ -78,6 +84,12 @@ CALLS: dict[tuple[str, str], Call] = {
     ("DELETE", ACCOUNT): Call(None, one("account.removed", "mer_")),
     ("POST", "/api/v2/merchants/<str:merchant>/api-keys"): Call({"name": "k"}, one("key.created", "key_")),
     ("DELETE", "/api/v2/merchants/<str:merchant>/api-keys/<str:key>"): Call(None, one("key.revoked", "key_")),
+    ("POST", "/api/v2/merchants/<str:merchant>/portal-links"): Call(None, one("portal_link.created", "lnk_")),
+    ("POST", "/api/v2/merchants/<str:merchant>/members"): Call(
+        {"email": "ann@shop.example", "role": "owner"}, one("member.added", "mbr_")
+    ),
+    ("PATCH", MEMBER): Call({"role": "developer"}, one("member.changed", "mbr_")),
+    ("DELETE", MEMBER): Call(None, one("member.removed", "mbr_")),
     ("DELETE", "/api/v2/merchants/<str:merchant>"): Call(None, one("merchant.deleted", "mer_")),
     ("POST", "/api/v2/event-types"): Call({"name": "a.b"}, one("event_type.created", "typ_")),
     ("PATCH", "/api/v2/event-types/<str:name>"): Call({"group": "g"}, one("event_type.updated", "typ_")),
@@ -131,6 +143,10 @@ def prepare(world: World, call: Call, path: str, receive: Any) -> dict[str, str]
     make_type("invoice.paid")
     if "api-keys/" in path:
         made["key"] = keys.create(name="k", merchant=world.alice.merchant, now=NOW, actor="x").row.public_id
+    if "members/" in path:
+        user = User.objects.create_user("ann")
+        added = members.add(merchant=world.alice.merchant, user=user, data={"role": "viewer"}, now=NOW, actor="x")
+        made["member"] = added.public_id
     if "templates/" in path:
         template = MessageTemplate.objects.create(channel="sms", body="b", created_at=NOW, updated_at=NOW)
         made["template"] = template.public_id
@@ -144,8 +160,8 @@ def prepare(world: World, call: Call, path: str, receive: Any) -> dict[str, str]
         made["endpoint"] = post("/endpoints", sent).json()["id"]
     if "<str:webhook>" in path:
         made["webhook"] = post("/endpoints", {"url": URL, "profile": "paisr-v2"}).json()["id"]
-    if "<str:rule>" in path:
-        made["rule"] = post("/rules", {"recipients": [{"url": URL}]}).json()["id"]
+    simple = {"rule": ("/rules", {"recipients": [{"url": URL}]}), "export": ("/exports", {"format": "csv"})}
+    made |= {name: post(*sent).json()["id"] for name, sent in simple.items() if f"<str:{name}>" in path}
     if "<str:replay>" in path:
         made["replay"] = post(f"/endpoints/{made['endpoint']}/recover", SINCE).json()["id"]
     if "<path:event>" in path:
@@ -200,7 +216,19 @@ def _code() -> str:
 def test_a_refused_call_writes_no_line(world: World, method: str, path: str) -> None:
     """Neither does it do half of its work."""
     before = checksums()
-    for name in ("endpoint", "rule", "replay", "event", "merchant", "key", "template", "webhook", "name", "reference"):
+    for name in (
+        "endpoint",
+        "rule",
+        "replay",
+        "export",
+        "event",
+        "merchant",
+        "key",
+        "template",
+        "webhook",
+        "name",
+        "reference",
+    ):
         path = path.replace(f"<str:{name}>", "none").replace(f"<path:{name}>", "none")
     is_provider = not path.startswith(("/api/v2/webhooks", "/paisr/"))
     text = world.provider if is_provider else world.alice.api.key

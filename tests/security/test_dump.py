@@ -189,7 +189,7 @@ class Run:
             process.drain()
             with connection.cursor() as cursor:
                 cursor.execute("UPDATE deliveries_laneentry SET due_at = now() - interval '1 second'")
-                cursor.execute("UPDATE deliveries_lane SET due_at = now(), not_before = NULL")
+                cursor.execute("UPDATE deliveries_lane SET due_at = now(), retry_at = NULL, paced_until = NULL")
                 cursor.execute("UPDATE deliveries_lane SET open_until = now() WHERE open_until IS NOT NULL")
 
     def admin(self) -> None:

@@ -19,6 +19,7 @@ from subscriptions.services import login_tries
 from subscriptions.services.login_tries import FIRST_WAIT_S, FREE_OF_ADDRESS, FREE_OF_NAME, LONGEST_WAIT_S
 
 LOGIN = "/admin/login/"
+PORTAL_LOGIN = "/portal/login/"
 PASSWORD = "correct horse battery staple"
 START = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 HTML = {"Accept": "text/html"}
@@ -53,41 +54,64 @@ def admin(db: None) -> User:
     return user
 
 
-def log_in(password: str, *, name: str = "admin", address: str = "198.18.0.1", client: Client | None = None) -> Any:
+def log_in(
+    password: str,
+    *,
+    name: str = "admin",
+    address: str = "198.18.0.1",
+    client: Client | None = None,
+    at: str = LOGIN,
+) -> Any:
     form = {"username": name, "password": password, "next": "/admin/"}
-    return (client or Client()).post(LOGIN, form, REMOTE_ADDR=address, headers=HTML)
+    return (client or Client()).post(at, form, REMOTE_ADDR=address, headers=HTML)
 
 
 def fail(times: int, **who: Any) -> list[int]:
     return [log_in("wrong", **who).status_code for _ in range(times)]
 
 
-def test_a_slip_costs_nothing(admin: User, clock: Any) -> None:
+def test_both_doors_count_the_same_tries(admin: User, clock: Any) -> None:
     assert fail(FREE_OF_NAME - 1) == [200] * (FREE_OF_NAME - 1)
-    assert log_in(PASSWORD).status_code == 302
+    assert fail(2, at=PORTAL_LOGIN) == [200, 429]
+    assert log_in(PASSWORD).status_code == 429
+
+
+def test_known_and_unknown_names_cost_the_portal_one_look_each(admin: User, clock: Any) -> None:
+    User.objects.filter(username="admin").update(email="admin@shop.example")
+    for name in ("admin", "nobody", "admin@shop.example", "nobody@shop.example"):
+        judged.clear()
+        assert log_in("wrong", name=name, at=PORTAL_LOGIN).status_code == 200
+        assert judged == ["wrong"]
+
+
+@pytest.mark.parametrize("at", [LOGIN, PORTAL_LOGIN])
+def test_a_slip_costs_nothing(admin: User, clock: Any, at: str) -> None:
+    assert fail(FREE_OF_NAME - 1, at=at) == [200] * (FREE_OF_NAME - 1)
+    assert log_in(PASSWORD, at=at).status_code == 302
     # And with it all is forgotten.
-    assert fail(FREE_OF_NAME - 1) == [200] * (FREE_OF_NAME - 1)
-    assert log_in(PASSWORD).status_code == 302
+    assert fail(FREE_OF_NAME - 1, at=at) == [200] * (FREE_OF_NAME - 1)
+    assert log_in(PASSWORD, at=at).status_code == 302
 
 
-def test_every_further_try_waits_twice_as_long(admin: User, clock: Any) -> None:
-    fail(FREE_OF_NAME)
+@pytest.mark.parametrize("at", [LOGIN, PORTAL_LOGIN])
+def test_every_further_try_waits_twice_as_long(admin: User, clock: Any, at: str) -> None:
+    fail(FREE_OF_NAME, at=at)
     waits = []
     for _ in range(12):
         judged.clear()
-        refused = log_in(PASSWORD)
+        refused = log_in(PASSWORD, at=at)
         assert refused.status_code == 429
         assert judged == []
         waits.append(int(refused.headers["Retry-After"]))
         clock.shift(timedelta(seconds=waits[-1] - 1))
         # Asking again early makes it no longer.
-        assert log_in("wrong").headers["Retry-After"] == "1"
+        assert log_in("wrong", at=at).headers["Retry-After"] == "1"
         clock.shift(timedelta(seconds=1))
-        assert log_in("wrong").status_code == 200
+        assert log_in("wrong", at=at).status_code == 200
         assert judged == ["wrong"]
     assert waits == [min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**n) for n in range(12)]
     clock.shift(timedelta(seconds=LONGEST_WAIT_S))
-    assert log_in(PASSWORD).status_code == 302
+    assert log_in(PASSWORD, at=at).status_code == 302
 
 
 def test_the_page_says_how_long(admin: User, clock: Any) -> None:
@@ -151,10 +175,11 @@ def test_known_and_unknown_names_cost_and_say_the_same(admin: User, clock: Any) 
     assert answers["admin"] == answers["nobody"]
 
 
-def test_a_foreign_page_uses_up_nobodys_tries(admin: User, clock: Any) -> None:
+@pytest.mark.parametrize("at", [LOGIN, PORTAL_LOGIN])
+def test_a_foreign_page_uses_up_nobodys_tries(admin: User, clock: Any, at: str) -> None:
     strict = Client(enforce_csrf_checks=True)
     for _ in range(FREE_OF_NAME + 1):
-        assert log_in("wrong", client=strict).status_code == 403
+        assert log_in("wrong", client=strict, at=at).status_code == 403
     assert not LoginTries.objects.exists()
 
 
@@ -227,4 +252,5 @@ def test_every_form_that_takes_a_password_is_known(db: None) -> None:
     from tests.security.routes import every_route
 
     asking = {route.view_name for route in every_route() if "login" in route.path and "logout" not in route.path}
-    assert asking == login_throttle.LOGIN_VIEWS
+    # And the one that mails a link to whoever forgot it.
+    assert asking | {"portal-password"} == login_throttle.LOGIN_VIEWS

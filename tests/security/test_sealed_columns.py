@@ -26,12 +26,14 @@ ROOT = Path(__file__).resolve().parents[2]
 OLD, NEW = (base64.b64encode(bytes([n]) * 16 + os.urandom(16)).decode() for n in (1, 2))
 NOT_SEALED = {
     "subscriptions.ApiKey.digest": "SHA-256 of 256 random bits",
+    "subscriptions.PortalLink.digest": "SHA-256 of 256 random bits",
     "subscriptions.AddressCheck.digest": "SHA-256 of a code that lives for minutes",
     "subscriptions.StoredAnswer.request_hash": "SHA-256",
     "deliveries.IdempotencyKey.request_hash": "SHA-256",
     "deliveries.Event.payload": "the provider's own data, as published",
     "deliveries.Attempt.request_body": "as sent",
     "deliveries.Attempt.response_body": "as received",
+    "deliveries.ExportChunk.data": "what the log shows, for a day",
 }
 
 

@@ -12,25 +12,28 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
+from django.utils import timezone
 
 from config.api import docs_views
 from deliveries.models import Attempt, Delivery
-from deliveries.services import publish
+from deliveries.services import expunges, publish
 from dispatcher.ids import Prefix, parse, show
 from subscriptions.api import key_views
 from subscriptions.api.base import MerchantView, ProviderView
-from subscriptions.models import AuditEntry, MessageTemplate
+from subscriptions.models import AuditEntry, Merchant, MessageTemplate
 from subscriptions.pages import views as pages
-from subscriptions.services import keys, merchants, message_templates
+from subscriptions.services import keys, members, merchants, message_templates, portal_links
 from tests.security.routes import Route, every_route
 from tests.security.tables import checksums, rows_about
 from tests.subscriptions.conftest import NOW, URL, Person, make_person, make_type
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 PUBLIC = (docs_views.schema, docs_views.docs, key_views.key_set, key_views.key_file, pages.unsubscribe, pages.confirm)
-REDIRECTS = {"/", "/admin"}
+REDIRECTS = {"/": "/admin/", "/admin": "/admin/", "/portal": "/portal/"}
+PORTAL = "/portal/<str:merchant>/"
+# Where a merchant's pages begin; what else is below /portal/ is the way in, and tells nothing of anybody.
 FOR_ANY_STAFF = {
     "admin:index",
     "admin:login",
@@ -45,14 +48,20 @@ IDS = {
     "endpoint": Prefix.ENDPOINT,
     "rule": Prefix.RULE,
     "replay": Prefix.REPLAY,
+    "export": Prefix.EXPORT,
+    "expunge": Prefix.EXPUNGE,
     "webhook": Prefix.ENDPOINT,
     "merchant": Prefix.MERCHANT,
     "key": Prefix.API_KEY,
     "template": Prefix.MESSAGE_TEMPLATE,
+    "member": Prefix.MEMBERSHIP,
+    "delivery": Prefix.DELIVERY,
 }
 BODIES = {
     "/webhooks/rules/<str:rule>": {"name": "mine now", "recipients": [{"url": URL}]},
     "/verification/confirm": {"code": "123456"},
+    "/webhooks/exports": {"format": "csv"},
+    "/expunge": {"account": "alices/card"},
     "/recover": {"since": "2026-01-01T00:00:00Z"},
     "/replay-missing": {"since": "2026-01-01T00:00:00Z"},
     "/paisr/v1/webhooks/<str:webhook>": {"endpoint": URL, "events": ["*"]},
@@ -60,7 +69,7 @@ BODIES = {
 # Where an empty object is refused before anything is looked up.
 
 
-def kind_of(route: Route) -> str:
+def kind_of(route: Route) -> str:  # noqa: PLR0911 - a table
     """Raises for a route that nobody has thought of."""
     if route.view_class is not None and issubclass(route.view_class, MerchantView):
         return "merchant"
@@ -72,6 +81,10 @@ def kind_of(route: Route) -> str:
         return "public"
     if route.path.startswith("/admin/"):
         return "admin"
+    if route.path.startswith(PORTAL):
+        return "portal"
+    if route.path.startswith("/portal/"):
+        return "door"
     raise AssertionError(f"{route.path}: whose route is this?")
 
 
@@ -80,9 +93,9 @@ ROUTES = {kind: [r for r in every_route() if kind_of(r) == kind] for kind in map
 
 def test_every_route_is_classified() -> None:
     assert sum(map(len, ROUTES.values())) == len(every_route())
-    assert set(ROUTES) == {"merchant", "provider", "redirect", "public", "admin"}
+    assert set(ROUTES) == {"merchant", "provider", "redirect", "public", "admin", "portal", "door"}
     # No view of another kind can hide among those of the API.
-    for route in ROUTES["admin"] + ROUTES["redirect"] + ROUTES["public"]:
+    for route in ROUTES["admin"] + ROUTES["redirect"] + ROUTES["public"] + ROUTES["portal"] + ROUTES["door"]:
         assert not route.path.startswith(("/api/v2/", "/paisr/"))
 
 
@@ -113,8 +126,12 @@ def world(db: None, settings: Any) -> World:
             url=URL, request_headers="", started_at=NOW,
         )  # fmt: skip
     replay = post(f"/endpoints/{secret['id']}/recover", {"since": (NOW - timedelta(days=1)).isoformat()}).json()
+    export = post("/exports", {"format": "csv", "include": ["payloads"]}).json()
+    expunge = expunges.expunge_account(merchant=alice.merchant, account="alices/old", actor="system", now=NOW)
     message_templates.create(data={"channel": "email", "subject": "s", "body": "b"}, now=NOW, actor="system")
     merchants.put_account(merchant=alice.merchant, reference="alices/card", now=NOW, actor="system")
+    user = User.objects.create_user("ann", "alices-ann@shop.example")
+    member = members.add(merchant=alice.merchant, user=user, data={"role": "owner"}, actor="system", now=NOW)
     endpoints = [secret["id"], paisr["id"]] + ([letter.json()["id"]] if letter.status_code == 201 else [])
     merchant = alice.merchant
     objects = {
@@ -122,17 +139,22 @@ def world(db: None, settings: Any) -> World:
         "webhook": [paisr["id"]],
         "rule": [rule["id"]],
         "replay": [replay["id"]],
+        "export": [export["id"]],
+        "expunge": [expunge.public_id],
         "event": [plain.id, named.id],
         "merchant": [merchant.public_id, "alice"],
         "key": [merchant.api_keys.get().public_id],
         "reference": ["alices/card"],
         "name": ["invoice.paid"],
         "template": [MessageTemplate.objects.all()[0].public_id],
+        "member": [member.public_id],
+        "delivery": [delivery.public_id for delivery in Delivery.objects.all()[:2]],
+        "number": ["1"],
     }
     rows = [parse(IDS[name], text) for name, texts in objects.items() if name in IDS for text in texts if "_" in text]
     rows += [*Delivery.objects.values_list("id", flat=True), parse(Prefix.EVENT, plain.id)]
     words = [str(row) for row in rows] + ["alices", secret["secret"]]
-    words += [text for name, texts in objects.items() if name not in {"name", "template"} for text in texts]
+    words += [text for name, texts in objects.items() if name not in {"name", "template", "number"} for text in texts]
     words.remove("alice")
     return World(alice, objects, words)
 
@@ -296,6 +318,7 @@ def test_ones_own_lists_and_new_objects_have_nothing_of_alices(who: str, world: 
 FILTERS = {
     "/api/v2/webhooks/events": ("endpoint", "event", "account", "merchant"),
     "/api/v2/webhooks/replays": ("endpoint", "merchant"),
+    "/api/v2/webhooks/exports": ("merchant",),
     "/api/v2/webhooks/stats": ("endpoint", "account", "merchant"),
     "/api/v2/webhooks/endpoints": ("merchant",),
     "/api/v2/webhooks/rules": ("merchant", "endpoint"),
@@ -355,6 +378,70 @@ def test_an_idempotency_key_repeats_only_ones_own_answer(world: World) -> None:
     assert (of_alice.status_code, of_charlie.status_code) == (201, 409)
 
 
+def _portal_client(who: str, world: World) -> Client:
+    """`charlie` is an owner of another merchant, `guest` came there by a link, `operator` looks at it for an hour."""
+    charlie = make_person("Charlie")
+    user = User.objects.create_user("charlie", is_staff=True)
+    client = Client(raise_request_exception=False)
+    if who == "charlie":
+        members.add(merchant=charlie.merchant, user=user, data={"role": "owner"}, actor="system", now=NOW)
+        client.force_login(user)
+    elif who == "operator":
+        user.user_permissions.add(Permission.objects.get(codename="enter_portal"))
+        client.force_login(user)
+        assert client.post(f"/admin/subscriptions/merchant/{charlie.merchant.pk}/portal/").status_code == 302
+    elif who == "guest":
+        link = portal_links.create(merchant=charlie.merchant, data={}, now=timezone.now(), actor="system")
+        assert client.post(f"/portal/enter/{link.token}").status_code == 303
+    elif who == "staff":
+        client.force_login(user)
+    if who in {"charlie", "operator", "guest"}:
+        assert client.get(f"/portal/{charlie.merchant.public_id}/").status_code == 200
+    return client
+
+
+@pytest.mark.parametrize("who", ["nobody", "staff", "charlie", "guest", "operator"])
+def test_alices_portal_is_hers(who: str, world: World) -> None:
+    client = _portal_client(who, world)
+    before = checksums(but_not=["django_session"])
+    wrong: list[str] = []
+    asked = 0
+    for route in ROUTES["portal"]:
+        for path in paths(route, world):
+            for method, sent in [("GET", {}), ("POST", {"role": "viewer", "name": "x", "email": "charlie@x.example"})]:
+                answer = client.get(path) if method == "GET" else client.post(path, sent)
+                asked += 1
+                if who == "nobody":
+                    fine = answer.status_code == 302 and answer.headers["Location"].startswith("/portal/login/")
+                else:
+                    # A page that does not exist, or the framework's own for a method that it does not take.
+                    fine = answer.status_code in {404, 405}
+                if not fine or any(word in answer.content.decode() for word in world.words[:4]):
+                    wrong.append(f"{method} {path}: {answer.status_code}")
+    assert wrong == []
+    assert asked > 60
+    assert checksums(but_not=["django_session"]) == before
+
+
+def test_in_ones_own_portal_alices_objects_are_not_there(world: World) -> None:
+    client = _portal_client("charlie", world)
+    mine = Merchant.objects.get(reference="charlie").public_id
+    before = checksums(but_not=["django_session"])
+    wrong: list[str] = []
+    for route in ROUTES["portal"]:
+        if route.path.count("<") == 1 or route.view_name == "portal-type":
+            continue  # its own, or everybody's
+        hers = Route(route.path.replace("<str:merchant>", mine), route.view, route.view_name)
+        for path in paths(hers, world):
+            shown, done = client.get(path), client.post(path, {"role": "viewer"})
+            # What is only for forms leads whoever looks at it back to a page of one's own.
+            is_back = shown.status_code == 303 and shown.headers["Location"].startswith(f"/portal/{mine}/")
+            if (shown.status_code != 404 and not is_back) or done.status_code != 404:
+                wrong.append(f"{path}: {shown.status_code}, {done.status_code}")
+    assert wrong == []
+    assert checksums(but_not=["django_session"]) == before
+
+
 @pytest.mark.parametrize("who", ["nobody", "customer", "provider", "session"])
 def test_the_admin_is_for_staff_with_the_permission(who: str, world: World) -> None:
     caller = _customer(world) if who == "customer" else CALLERS[who](world)
@@ -391,10 +478,10 @@ def test_the_admin_is_for_staff_with_the_permission(who: str, world: World) -> N
     assert checksums(but_not=["django_session"]) == before
 
 
-def test_redirects_lead_to_the_admin_only(db: None) -> None:
-    for path in REDIRECTS:
-        assert Client().get(path).headers["Location"] == "/admin/"
-        assert Client().get(f"{path}?next=//evil.example").headers["Location"] == "/admin/"
+def test_redirects_lead_where_they_shall_and_nowhere_else(db: None) -> None:
+    for path, target in REDIRECTS.items():
+        assert Client().get(path).headers["Location"] == target
+        assert Client().get(f"{path}?next=//evil.example").headers["Location"] == target
 
 
 def test_what_is_public_tells_nothing_of_merchants(world: World) -> None:

@@ -13,6 +13,8 @@ from config.api.openapi.areas import (
     merchants,
     meta,
     paisr,
+    portal,
+    privacy,
     publishing,
     replays,
     rules,
@@ -27,8 +29,8 @@ from subscriptions.models.catalogue import EVENT_TYPE_LENGTH, EVENT_TYPE_PATTERN
 from subscriptions.models.merchants import REFERENCE_LENGTH
 
 AREAS: Sequence[Area] = (
-    *(endpoints.AREA, rules.AREA, log.AREA, replays.AREA, statistics.AREA, catalogue.AREA),
-    *(publishing.AREA, merchants.AREA, paisr.AREA, meta.AREA),
+    *(endpoints.AREA, rules.AREA, log.AREA, replays.AREA, statistics.AREA, privacy.AREA, catalogue.AREA),
+    *(publishing.AREA, merchants.AREA, portal.AREA, paisr.AREA, meta.AREA),
 )
 OPENAPI = "3.1.1"
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"token": []}]
@@ -50,8 +52,11 @@ PATH_PARAMETERS: Mapping[str, Schema] = {
     "webhook": an_id(Prefix.ENDPOINT),
     "rule": an_id(Prefix.RULE),
     "replay": an_id(Prefix.REPLAY),
+    "export": an_id(Prefix.EXPORT),
+    "expunge": an_id(Prefix.EXPUNGE),
     "template": an_id(Prefix.MESSAGE_TEMPLATE),
     "key": an_id(Prefix.API_KEY),
+    "member": an_id(Prefix.MEMBERSHIP),
     "event": {"type": "string", "minLength": 1, "pattern": "^[!-~]+$", "examples": [f"{Prefix.EVENT}_{ID_TAIL}"]},
     "merchant": _TEXT | {"examples": ["shop-17"]},
     "reference": _TEXT | {"examples": ["acc-1001"]},
@@ -162,7 +167,8 @@ class _Writer:
         }
         if answer.schema is not None:
             example = answer.example or example_of(answer.schema, self.schemas)
-            written["content"] = {answer.content_type: {"schema": answer.schema, "example": example}}
+            shown = {"schema": answer.schema, "example": example}
+            written["content"] = dict.fromkeys((answer.content_type, *answer.or_as), shown)
         if links := dict(_links(answer, operation)):
             written["links"] = links
         return written

@@ -33,13 +33,14 @@ class Body:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A success. `headers` are names in HEADERS; `gives` what later requests can use: path parameters, each with where
-    in the answer it stands (a runtime expression of OpenAPI)."""
+    in the answer it stands (a runtime expression of OpenAPI). `or_as` are other content types that it may have."""
 
     description: str
     schema: Schema | None = None
     headers: Sequence[str] = ()
     gives: Mapping[str, str] = field(default_factory=dict)
     content_type: str = JSON
+    or_as: Sequence[str] = ()
     example: Any = None
 
 

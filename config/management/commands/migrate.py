@@ -4,17 +4,25 @@ from typing import Any
 
 from django.core.management.commands import migrate
 from django.db import connections
+from django.utils import timezone
 
-LOCK = 7_366_946
-# Any number will do, as long as nothing else takes an advisory lock of the same number in this database.
+from subscriptions.advisory_locks import AdvisoryLock
+from subscriptions.services import operational_types
+
+PARTIAL = ("app_label", "plan", "check_unapplied", "fake", "prune")
+# With these it leaves the schema as it is, or somewhere on the way: the catalogue's table may be another.
 
 
 class Command(migrate.Command):
+    help = "Bring the database's schema up to date. Whoever comes second waits, and finds nothing left to do."
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Whoever comes second waits, and finds nothing left to do."""
         with connections[options["database"]].cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+            cursor.execute("SELECT pg_advisory_lock(%s)", [AdvisoryLock.MIGRATE])
             try:
                 super().handle(*args, **options)
+                if not any(options[name] for name in PARTIAL):
+                    operational_types.ensure(now=timezone.now())
             finally:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [AdvisoryLock.MIGRATE])

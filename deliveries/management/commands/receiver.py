@@ -15,7 +15,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="the address to listen on")
-        parser.add_argument("--port", type=int, default=9100)
+        parser.add_argument("--port", type=int, default=9100, help="the port to listen on")
         parser.add_argument(
             "--secret", metavar="S", help="the endpoint's secret; without it signatures are not checked"
         )

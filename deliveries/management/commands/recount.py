@@ -4,17 +4,17 @@ import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from deliveries.services import recount
+from deliveries.services import merchant_retention, recount
+from deliveries.services.alone import alone
 from deliveries.services.recount import Counts, Difference
 from dispatcher.ids import Prefix, show
-from subscriptions.errors import Conflict
+from subscriptions.advisory_locks import AdvisoryLock
 
 SHOWN = 100
 # Differences told in words; JSON tells all.
@@ -33,13 +33,13 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
-        kept_since = timezone.now() - timedelta(days=settings.RETENTION_DAYS)
+        # Older attempts may be gone, with the log of a merchant that keeps it for a shorter time; their counts stay.
+        kept_since = merchant_retention.counted_since(now=timezone.now())
         since = recount.first_hour(kept_since=kept_since, asked=options["since"])
-        try:
-            with recount.alone():
-                self._run(since, options)
-        except Conflict as refusal:
-            raise CommandError(str(refusal)) from None
+        with alone(AdvisoryLock.RECOUNT) as is_alone:
+            if not is_alone:
+                raise CommandError("Another recount is under way.")
+            self._run(since, options)
 
     def _run(self, since: datetime, options: dict[str, Any]) -> None:
         count = recount.compare(since=since, told=self._tell_progress)

@@ -9,13 +9,13 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from deliveries.services import retention
+from deliveries.services import merchant_retention, retention
 
 
 class Command(BaseCommand):
     help = (
         "Delete events older than RETENTION_DAYS with their deliveries and attempts, statistics of that age, and "
-        "expired idempotency keys. Nothing that is still pending is deleted."
+        "expired idempotency keys; then what merchants keep for a shorter time. Nothing that is still pending is deleted."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -30,6 +30,10 @@ class Command(BaseCommand):
         for step in retention.purge(before=before, now=now):
             total += step
             self.stdout.write(_told(total))
+        shorter = merchant_retention.Purged()
+        for purged in merchant_retention.purge(now=now):
+            shorter += purged
+            self.stdout.write(_told_of_merchants(shorter))
         self.stdout.write(f"done: {_told(total)}")
 
 
@@ -43,3 +47,8 @@ def _confirm(question: str) -> None:
 def _told(deleted: retention.Deleted) -> str:
     counts = (deleted.events, deleted.deliveries, deleted.attempts, deleted.counts, deleted.keys)
     return "{} events, {} deliveries, {} attempts, {} hourly counts, {} keys deleted".format(*counts)
+
+
+def _told_of_merchants(purged: merchant_retention.Purged) -> str:
+    counts = (purged.events, purged.deliveries, purged.attempts)
+    return "of merchants with a shorter time: {} events, {} deliveries, {} attempts deleted".format(*counts)

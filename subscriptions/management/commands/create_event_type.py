@@ -16,7 +16,7 @@ class Command(BaseCommand):
     help = "Add an event type to the catalogue and print its name."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name")
+        parser.add_argument("name", help="groups joined by dots, such as invoice.paid")
         parser.add_argument("--example", metavar="FILE", type=Path, help="a JSON file with an example payload")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - the framework's signature

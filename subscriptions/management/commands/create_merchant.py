@@ -16,7 +16,7 @@ class Command(BaseCommand):
     help = "Register a merchant and print it as JSON."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name")
+        parser.add_argument("name", help="as people read it")
         parser.add_argument("--reference", help="your own name for the merchant")
         parser.add_argument("--kind", help="merchant (the default), portfolio or reseller")
         parser.add_argument("--parent", help="id or reference of the portfolio or reseller above it")

@@ -25,6 +25,11 @@ def test_an_unknown_page(browser: Browser, path: str) -> None:
     assert "portal/missing.html" in names(answer)
 
 
+@pytest.mark.parametrize("path", ["audit/?actor=%00", "log/?account=a%00", "catalogue/%00/", "log/%00/"])
+def test_what_holds_u0000_finds_nothing(browser: Browser, page: Any, path: str) -> None:
+    assert browser().get(page(path)).status_code == 404
+
+
 def test_elsewhere_an_unknown_page_is_not_the_portals(db: None) -> None:
     assert "portal/missing.html" not in names(Client().get("/nothing", headers=HTML))
 

@@ -146,7 +146,7 @@ RULES = {
 }
 WORDS = {
     "url": "Absolute and https, on a public host; for e-mail and SMS an address (`mailto:`) or number (`sms:`).",
-    "event_types": "Names, or prefixes such as `invoice.*`. Null is all.",
+    "event_types": "Names, or prefixes such as `invoice.*`. Null is all but the platform's own, `signet.*`.",
     "accounts": "Only events of these. Empty is all.",
     "channel": "By default what the URL's scheme says. For good.",
     "profile": "The wire format, one of `GET /profiles`.",

@@ -59,14 +59,17 @@ DELIVERY = {
     "delivery_error": ERROR,
     "next_attempt_at": or_null(moment(), is_null=True),
 }
+PAYLOAD_WORDS = "As published, byte for byte. Null once it was expunged."
+EXPUNGED_AT = or_null(moment("When its contents were taken away."), is_null=True)
 LOG_ROW = record(
     {
         "id": EVENT_ID,
         **DELIVERY,
         "event_type": TYPE_NAME | {"examples": ["invoice.paid"]},
         "account": or_null(text("acc-1001")),
-        "payload": anything(PAYLOAD, "As published, byte for byte."),
+        "payload": anything(PAYLOAD, PAYLOAD_WORDS),
         "created_at": moment(),
+        "expunged_at": EXPUNGED_AT,
     }
 )
 HEADER_LIST = list_of(record({"name": text("Content-Type"), "value": text("application/json")}))
@@ -111,7 +114,8 @@ DETAIL = record(
         "mode": choice(Merchant.Mode.values),
         "occurred_at": moment(),
         "created_at": moment(),
-        "payload": anything(PAYLOAD, "As published, byte for byte."),
+        "payload": anything(PAYLOAD, PAYLOAD_WORDS),
+        "expunged_at": EXPUNGED_AT,
         "deliveries": list_of(
             record(
                 {
@@ -214,7 +218,7 @@ AREA = Area(
             ),
             is_idempotent=True,
             answers={202: Answer(description="It is under way.", schema=ref("Resent"))},
-            refusals={409: ("endpoint_closed",)},
+            refusals={409: ("endpoint_closed", "expunged")},
         ),
         f"POST {ONE}/test": Operation(
             id="testEndpoint",

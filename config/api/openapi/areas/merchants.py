@@ -7,6 +7,7 @@ from config.api.openapi.schemas import (
     Schema,
     an_id,
     choice,
+    flag,
     moment,
     or_null,
     page_of,
@@ -29,6 +30,8 @@ _WORDS = {
     "reference": "Your own name for it, unique; does not start with `mer_`.",
     "parent": "The id or reference of the portfolio or reseller above it, whose endpoints hear its events too.",
     "mode": "Whether its events are real.",
+    "retention_days": "For how long its events are kept, if that is shorter than the setting RETENTION_DAYS.",
+    "hears_all_operations": "Whether its endpoints that name `signet.*` types hear of everybody's endpoints.",
 }
 MERCHANT = record(
     {
@@ -38,6 +41,8 @@ MERCHANT = record(
         "kind": choice(Merchant.Kind.values),
         "mode": choice(Merchant.Mode.values),
         "parent": or_null(an_id(Prefix.MERCHANT), is_null=True),
+        "retention_days": or_null(whole(30, least=1), is_null=True),
+        "hears_all_operations": flag(),
         "created_at": moment(),
         "updated_at": moment(),
     }
