@@ -39,6 +39,9 @@ RANKS = {Role.VIEWER: 0, Role.DEVELOPER: 1, Role.OWNER: 2}
 # Each role may do what those before it may.
 VISITS_KEY = "portal_visits"
 # In the session: for each merchant's id how somebody who is no member came in, and until when.
+OPERATOR = "operator"
+ENTER = "subscriptions.enter_portal"
+# An operator's permission to look into merchants' portals.
 STATUS_OF = {
     NotFound: 404,
     Forbidden: 403,
@@ -65,6 +68,11 @@ class Visitor:
     @property
     def may_write(self) -> bool:
         return self.is_at_least(Role.DEVELOPER)
+
+    @property
+    def may_make_keys(self) -> bool:
+        """A visit by a link ends within hours; a key that it made would not."""
+        return self.may_write and self.way == "member"
 
     @property
     def may_manage(self) -> bool:
@@ -136,8 +144,16 @@ def _guest(request: HttpRequest, named: str) -> Visitor | None:
 
 def visits(request: HttpRequest) -> Mapping[str, Mapping[str, Any]]:
     """The visits that have not ended, by merchant id."""
-    now_s = timezone.now().timestamp()
-    return {key: visit for key, visit in request.session.get(VISITS_KEY, {}).items() if visit["until"] > now_s}
+    now_s, kept = timezone.now().timestamp(), request.session.get(VISITS_KEY, {}).items()
+    return {key: visit for key, visit in kept if visit["until"] > now_s and _may_still(request, visit)}
+
+
+def _may_still(request: HttpRequest, visit: Mapping[str, Any]) -> bool:
+    """An operator's visit ends with the login and with the right to it, whatever time it had left."""
+    user = request.user
+    return visit["way"] != OPERATOR or (
+        isinstance(user, User) and user.is_staff and user.has_perm(ENTER) and visit["actor"] == f"user:{user.username}"
+    )
 
 
 def open_visit(request: HttpRequest, *, merchant: Merchant, visit: Mapping[str, Any]) -> None:
