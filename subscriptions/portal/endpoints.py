@@ -255,4 +255,5 @@ def _form(request: PortalRequest, form: Form, *, present: Endpoint | None = None
 
 def _version(form: Form) -> set[int] | None:
     text = str(form.values.get("version", ""))
-    return {int(text)} if text.isascii() and text.isdigit() else None
+    # More digits than any version has are no version, and too many of them no number to Python.
+    return {int(text[:18])} if text.isascii() and text.isdigit() else None
