@@ -5,6 +5,7 @@ base32, lower case, most significant first. Ids made later sort later, as text a
 Source: the TypeID specification, version 0.3.
 """
 
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -14,6 +15,11 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 TEXT_LENGTH = 26
 # 26 characters carry 130 bits, 128 are used: the first character holds three of them.
 FIRST_CHARACTERS = frozenset("01234567")
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+TIME_SHIFT = 80
+# A UUIDv7 begins with the milliseconds since 1970, before 80 bits of others. Source: RFC 9562, section 5.7.
 
 _PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
 _VALUES = {character: value for value, character in enumerate(ALPHABET)}
@@ -37,6 +43,8 @@ class Prefix(StrEnum):
     PROVIDER_KEY = "pk"
     MESSAGE_TEMPLATE = "tpl"
     MEMBERSHIP = "mbr"
+    EXPUNGE = "xpg"
+    EXPORT = "exp"
 
 
 class InvalidId(ValueError):
@@ -47,6 +55,19 @@ def new_id() -> UUID:
     """A fresh time-ordered UUIDv7; ids made by one process never go backwards."""
     made: UUID = uuid7()
     return made
+
+
+def first_id(moment: datetime, *, slack: timedelta = timedelta()) -> UUID:
+    """What sorts before every UUIDv7 of a moment's millisecond, and after all that were made earlier.
+
+    `slack` moves the moment, also past either end of the calendar; before 1970 there is nothing.
+    """
+    return UUID(int=max(0, (moment - EPOCH + slack) // MILLISECOND) << TIME_SHIFT)
+
+
+def time_of(value: UUID) -> datetime:
+    """The millisecond in which a UUIDv7 was made."""
+    return EPOCH + (value.int >> TIME_SHIFT) * MILLISECOND
 
 
 def show(prefix: Prefix, value: UUID) -> str:

@@ -1,12 +1,13 @@
 """Ids: what they look like, that they read back, and that they sort by time."""
 
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.ids import ALPHABET, InvalidId, Prefix, new_id, parse, show
+from dispatcher.ids import ALPHABET, EPOCH, MILLISECOND, InvalidId, Prefix, first_id, new_id, parse, show, time_of
 
 # Pairs of the TypeID specification's own test vectors.
 VECTORS = [
@@ -79,3 +80,36 @@ def test_no_text_breaks_the_parser(text: str) -> None:
 def test_every_prefix_is_its_own() -> None:
     assert len({prefix.value for prefix in Prefix}) == len(Prefix)
     assert all(prefix.value.isalpha() and prefix.value.islower() for prefix in Prefix)
+
+
+# The example of RFC 9562, appendix A.6.
+MADE = UUID("017f22e2-79b0-7cc3-98c4-dc0c0c07398f")
+MADE_AT = datetime(2022, 2, 22, 14, 22, 22, tzinfo=timezone(timedelta(hours=-5)))
+LAST = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+
+
+class TestTime:
+    def test_is_read_as_the_rfc_writes_it(self) -> None:
+        assert time_of(MADE) == MADE_AT
+        assert first_id(MADE_AT) == UUID("017f22e2-79b0-0000-0000-000000000000")
+
+    def test_of_a_fresh_id_is_now(self) -> None:
+        before = datetime.now(UTC)
+        made = new_id()
+        assert first_id(before) < made < first_id(datetime.now(UTC), slack=MILLISECOND)
+
+    @given(st.timedeltas(MILLISECOND, LAST - EPOCH))
+    def test_a_bound_stands_between_two_milliseconds(self, age: timedelta) -> None:
+        moment = EPOCH + age
+        bound = first_id(moment)
+        assert timedelta() <= moment - time_of(bound) < MILLISECOND
+        assert time_of(UUID(int=bound.int - 1)) == time_of(bound) - MILLISECOND
+
+    @pytest.mark.parametrize("slack", [timedelta(), timedelta(days=1), timedelta(days=-1)])
+    def test_the_ends_of_the_calendar_are_no_trouble(self, slack: timedelta) -> None:
+        assert first_id(datetime(1, 1, 1, tzinfo=UTC), slack=slack) == UUID(int=0)
+        assert first_id(LAST, slack=slack).int >> 80 == 253_402_300_799_999 + slack // MILLISECOND
+
+    def test_slack_moves_the_moment(self) -> None:
+        assert first_id(MADE_AT, slack=timedelta(minutes=1)) == first_id(MADE_AT + timedelta(minutes=1))
+        assert first_id(MADE_AT, slack=timedelta(minutes=-1)) == first_id(MADE_AT - timedelta(minutes=1))
