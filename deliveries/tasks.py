@@ -12,7 +12,7 @@ from django.utils import timezone
 from deliveries import doorbell
 from deliveries.channels import notices, questions
 from deliveries.engine import process, stopping
-from deliveries.services import alone, lanes, replays, statistics
+from deliveries.services import alone, lanes, partitions, replays, statistics
 from deliveries.services import publish as publish_event
 from deliveries.services import sweep as sweeping
 from dispatcher.ids import Prefix, parse
@@ -29,8 +29,9 @@ def drain() -> None:
 
 @shared_task(name="deliveries.sweep", ignore_result=True)
 def sweep() -> None:
-    """Repair what a crash or a lost doorbell left behind."""
+    """Repair what a crash or a lost doorbell left behind, and see to it that the next days have partitions."""
     sweeping.sweep()
+    partitions.keep_ahead(now=timezone.now())
     bell.ring_for_notices(due_notices(now=timezone.now()))
 
 

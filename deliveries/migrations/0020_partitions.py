@@ -32,22 +32,35 @@ WHERE l.in_flight && ARRAY(SELECT old_id FROM new_ids);
 """
 
 RENAME = """
+-- Plain indexes are made again as they are, under their names: these are what the models call them.
+CREATE TEMP TABLE plain_indexes ON COMMIT DROP AS
+SELECT c.relname AS name, pg_get_indexdef(c.oid) AS definition
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+WHERE NOT i.indisunique
+AND i.indrelid IN ('deliveries_event'::regclass, 'deliveries_delivery'::regclass, 'deliveries_attempt'::regclass);
+
+DO $rename$
+DECLARE
+    name text;
+BEGIN
+    FOR name IN SELECT p.name FROM plain_indexes p LOOP
+        EXECUTE format('ALTER INDEX %I RENAME TO %I', name, 'early_' || name);
+    END LOOP;
+END
+$rename$;
+
 ALTER TABLE deliveries_event RENAME TO deliveries_event_early;
 ALTER INDEX deliveries_event_pkey RENAME TO deliveries_event_early_pkey;
-ALTER INDEX event_by_external_id RENAME TO event_early_by_external_id;
-ALTER INDEX event_by_merchant RENAME TO event_early_by_merchant;
 
 ALTER TABLE deliveries_delivery RENAME TO deliveries_delivery_early;
 ALTER INDEX deliveries_delivery_pkey RENAME TO deliveries_delivery_early_pkey;
-ALTER INDEX delivery_once_per_endpoint RENAME TO delivery_early_once_per_endpoint;
-ALTER INDEX delivery_by_owner RENAME TO delivery_early_by_owner;
-ALTER INDEX delivery_by_endpoint RENAME TO delivery_early_by_endpoint;
+ALTER INDEX delivery_once_per_endpoint RENAME TO early_delivery_once_per_endpoint;
 
 -- Its primary key would have to hold the partition key. The index stays, as a partition's own.
 ALTER TABLE deliveries_attempt RENAME TO deliveries_attempt_early;
 ALTER TABLE deliveries_attempt_early DROP CONSTRAINT deliveries_attempt_pkey;
-CREATE UNIQUE INDEX attempt_early_id ON deliveries_attempt_early (id);
-ALTER INDEX attempt_number_unique RENAME TO attempt_early_number_unique;
+CREATE UNIQUE INDEX early_attempt_id ON deliveries_attempt_early (id);
+ALTER INDEX attempt_number_unique RENAME TO early_attempt_number_unique;
 """
 
 CREATE = """
@@ -55,20 +68,26 @@ CREATE TABLE deliveries_event (
     LIKE deliveries_event_early INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE
 ) PARTITION BY RANGE (id);
 ALTER TABLE deliveries_event ADD PRIMARY KEY (id);
-CREATE INDEX event_by_external_id ON deliveries_event (external_id) WHERE external_id IS NOT NULL;
-CREATE INDEX event_by_merchant ON deliveries_event (merchant_id, id);
 
 CREATE TABLE deliveries_delivery (
     LIKE deliveries_delivery_early INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE
 ) PARTITION BY RANGE (id);
 ALTER TABLE deliveries_delivery ADD PRIMARY KEY (id);
-CREATE INDEX delivery_by_owner ON deliveries_delivery (owner_id, id DESC);
-CREATE INDEX delivery_by_endpoint ON deliveries_delivery (endpoint_id, id DESC);
 
 CREATE TABLE deliveries_attempt (
     LIKE deliveries_attempt_early INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE
 ) PARTITION BY RANGE (delivery_id);
 ALTER TABLE deliveries_attempt ADD CONSTRAINT attempt_number_unique UNIQUE (delivery_id, number);
+
+DO $create$
+DECLARE
+    definition text;
+BEGIN
+    FOR definition IN SELECT p.definition FROM plain_indexes p LOOP
+        EXECUTE definition;
+    END LOOP;
+END
+$create$;
 """
 
 ATTACH = """

@@ -41,6 +41,9 @@ NEXT = "next"
 CLOCKS_DIFFER = timedelta(days=1)
 # The ids of attempts carry the clocks of hosts, their times that of the database.
 
+_kept: dict[str, date] = {}
+# The UTC day for which this process has seen to the partitions.
+
 T = TypeVar("T")
 
 
@@ -60,6 +63,19 @@ def make_ahead(*, now: datetime) -> list[date]:
     """
     today = id_ranges.day_of(first_id(now))
     return _patiently(lambda: _extend(today=today, last=today + timedelta(days=DAYS_AHEAD)))
+
+
+def keep_ahead(*, now: datetime) -> None:
+    """`make_ahead`, once a day in each process that is asked. Raises nothing: there is a week to try again."""
+    today = id_ranges.day_of(first_id(now))
+    if _kept.get("day") == today:
+        return
+    try:
+        make_ahead(now=now)
+    except LedgerBusy:
+        logger.warning("The partitions of the next days were not made: the ledger is in use. They are tried again")
+    else:
+        _kept["day"] = today
 
 
 def make_before(first: date) -> list[date]:

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from deliveries.id_ranges import delivery_id
 from deliveries.models import Attempt, Delivery, Event, IdempotencyKey
 from deliveries.selectors.log import first_id
 from deliveries.services import publish, retention
@@ -36,9 +37,10 @@ def owe(endpoint: Endpoint) -> Owe:
             occurred_at=at,
             created_at=at,
         )
-        for status in statuses:
+        for place, status in enumerate(statuses, start=1):
             is_final = status in {"delivered", "failed", "cancelled"}
             delivery = Delivery.objects.create(
+                id=delivery_id(event.id, place=place),
                 event_id=event.id,
                 endpoint_id=new_id(),
                 owner_id=endpoint.owner_id,
