@@ -7,6 +7,7 @@ plans: whoever knows ids says between which ones they lie, or a statement is pla
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from typing import Any
 from uuid import UUID
 
 from dispatcher.ids import first_id, time_of
@@ -25,7 +26,7 @@ class IdRange:
     high: UUID
 
     @property
-    def params(self) -> dict[str, UUID]:
+    def params(self) -> dict[str, Any]:
         """For statements that say `BETWEEN %(low)s AND %(high)s`."""
         return {"low": self.low, "high": self.high}
 

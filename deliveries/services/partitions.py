@@ -12,7 +12,7 @@ he waits, publishers wait behind him.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -228,7 +228,7 @@ def _name(day: date) -> str:
     return f"d{day:%Y%m%d}"
 
 
-def _days(first: date, end: date) -> Sequence[date]:
+def _days(first: date, end: date) -> list[date]:
     return [first + timedelta(days=count) for count in range((end - first).days)]
 
 

@@ -105,7 +105,7 @@ def begin_again(*, delivery_ids: Collection[UUID], endpoint_ids: Collection[UUID
     lanes.probe_now(endpoint_ids, now=now)
     with connection.cursor() as cursor:
         within = id_ranges.of_all(delivery_ids).params
-        cursor.execute(RESEND, {"deliveries": list(delivery_ids), "now": now} | within)
+        cursor.execute(RESEND, {"deliveries": list(delivery_ids), "now": now, **within})
         resent = {delivery_id for (delivery_id,) in cursor.fetchall()}
     transaction.on_commit(lambda: wake(endpoint_ids))
     return resent

@@ -208,7 +208,7 @@ def _send(replay: Replay, ids: list[UUID], *, now: datetime) -> int:
     lanes.need([replay.endpoint_id])
     with connection.cursor() as cursor:
         within = id_ranges.of_all(ids).params
-        cursor.execute(replay_sql.OWE_MISSING, {"endpoint": replay.endpoint_id, "events": ids, "now": now} | within)
+        cursor.execute(replay_sql.OWE_MISSING, {"endpoint": replay.endpoint_id, "events": ids, "now": now, **within})
         sent = int(cursor.fetchone()[0])
     endpoints = [replay.endpoint_id]
     transaction.on_commit(lambda: wake(endpoints))

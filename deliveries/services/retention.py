@@ -142,12 +142,12 @@ def _purge_events(*, after: UUID, end: date, before: datetime) -> tuple[UUID | N
     """One step: up to which id it came, None at the end, and what it deleted."""
     with connection.cursor() as cursor:
         bounds = {"after": after, "end": id_ranges.first_of(end), "before": before}
-        cursor.execute(PICK_EVENTS, bounds | {"limit": EVENTS_A_STEP})
+        cursor.execute(PICK_EVENTS, {**bounds, "limit": EVENTS_A_STEP})
         events = [event_id for (event_id,) in cursor.fetchall()]
         if not events:
             return None, Deleted()
         within = id_ranges.of_all(events).params
-        cursor.execute(DELETE_DELIVERIES, {"events": events, "before": before} | within)
+        cursor.execute(DELETE_DELIVERIES, {"events": events, "before": before, **within})
         deliveries, attempts = cursor.fetchone()
         cursor.execute(DELETE_EVENTS, {"events": events} | within)
         return events[-1], Deleted(cursor.rowcount, deliveries, attempts)
