@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
+from secrets import randbits
 from uuid import UUID
 
 from deliveries.id_ranges import PLACES
@@ -86,15 +87,14 @@ def events_of_day(
         heard = random.choices(owners, weights)[0][: deliveries - made]
         at_ms = start + made * DAY_MS // deliveries
         owed = [PastDelivery(one, *histories[random.randrange(DIALS)]) for one in heard]
-        yield PastEvent(
-            _event_id(at_ms, number, random), at_ms, number, types[number % len(types)], heard[0].owner_id, owed
-        )
+        yield PastEvent(_event_id(at_ms, number), at_ms, number, types[number % len(types)], heard[0].owner_id, owed)
         made, number = made + len(heard), number + 1
 
 
-def _event_id(at_ms: int, number: int, random: Random) -> int:
-    """A UUIDv7 whose bits behind the time count up. The last ones are the deliveries' places."""
-    entropy = (number << 30 | random.getrandbits(30)) & ((1 << 62) - 1)
+def _event_id(at_ms: int, number: int) -> int:
+    """A UUIDv7 whose bits behind the time count up. The last ones are the deliveries' places. The rest is left to
+    chance whatever the seed: another history of the same seed may lie beside it."""
+    entropy = (number << 40 | randbits(40)) & ((1 << 62) - 1)
     return at_ms << 80 | 7 << 76 | 2 << 62 | entropy & ~PLACES
 
 

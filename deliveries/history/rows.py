@@ -11,7 +11,7 @@ from dispatcher.latencies import CLASSES, class_of
 
 HOUR_MS = 3_600_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-PADDING = "x" * 320
+PADDING = "x" * 420
 # Makes a payload of about half a kilobyte.
 REQUEST_HEADERS = (
     r"Content-Type: application/json\nUser-Agent: Signet/1\nX-Webhook-Event: {type}\nX-Webhook-Id: evt_{id:032x}"

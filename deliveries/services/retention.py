@@ -141,8 +141,9 @@ def _fold(*, by: date) -> None:
 def _purge_events(*, after: UUID, end: date, before: datetime) -> tuple[UUID | None, Deleted]:
     """One step: up to which id it came, None at the end, and what it deleted."""
     with connection.cursor() as cursor:
-        bounds = {"after": after, "end": id_ranges.first_of(end), "before": before}
-        cursor.execute(PICK_EVENTS, {**bounds, "limit": EVENTS_A_STEP})
+        cursor.execute(
+            PICK_EVENTS, {"after": after, "end": id_ranges.first_of(end), "before": before, "limit": EVENTS_A_STEP}
+        )
         events = [event_id for (event_id,) in cursor.fetchall()]
         if not events:
             return None, Deleted()
