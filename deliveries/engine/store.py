@@ -96,9 +96,7 @@ class Store:
 
         `lanes` are all that the turn will touch: locked here, in order, they need not be waited for later.
         """
-        within = id_ranges.of_all(result.pick.delivery_id for result in results)
-        params = _result_arrays(results) | {"lanes": list(lanes), "token": self.token} | within.params
-        rows = self._fetch(statements.RECORD, params)
+        rows = self._fetch(statements.RECORD, _result_arrays(results) | {"lanes": list(lanes), "token": self.token})
         return {endpoint_id for (endpoint_id,) in rows}
 
     def lock_lanes(
@@ -141,8 +139,7 @@ class Store:
         """Hold what waits for a disabled endpoint, cancel what waits for a deleted one."""
         params = {"lanes": list(lanes), "flying": list(flying), "limit": SETTLE_ROWS}
         if taken := [delivery_id for (delivery_id,) in self._fetch(statements.TAKE_OUT, params)]:
-            within = id_ranges.of_all(taken).params
-            self._open.execute(statements.SETTLE, {"delivery_ids": taken, "now": now} | within)
+            self._open.execute(statements.SETTLE, {"delivery_ids": taken, "now": now})
 
     def pick(
         self, rooms: dict[UUID, int], *, flying: Sequence[UUID], limit: int, most_bytes: int, now: datetime

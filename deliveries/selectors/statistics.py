@@ -13,7 +13,6 @@ from uuid import UUID
 
 from django.db import connection
 
-from deliveries import id_ranges
 from deliveries.selectors import counts_sql
 from dispatcher.latencies import CLASSES, percentile
 
@@ -145,9 +144,7 @@ FROM recent
 """
 
 OF_TYPE = """
-SELECT count(*) FROM unnest(%(ids)s::uuid[]) AS pending (id)
-JOIN deliveries_delivery d ON d.id = pending.id AND d.id BETWEEN %(low)s AND %(high)s
-WHERE d.event_type = %(event_type)s
+SELECT count(*) FROM deliveries_delivery WHERE id = ANY (%(ids)s::uuid[]) AND event_type = %(event_type)s
 """
 
 
@@ -186,8 +183,7 @@ def _waiting(scope: Scope) -> tuple[Waiting, Waiting]:
     params = {"owner_id": scope.owner_id, "endpoint_id": scope.endpoint_id, "event_type": scope.event_type}
     [(ids, pending, is_pending_exact, held, is_held_exact)] = _rows(WAITING, scope, params | {"most": LOOKED_AT})
     if ids:
-        of_type = {"ids": ids, "event_type": scope.event_type} | id_ranges.of_all(ids).params
-        [(pending,)] = _rows(OF_TYPE, scope, of_type)
+        [(pending,)] = _rows(OF_TYPE, scope, {"ids": ids, "event_type": scope.event_type})
     return Waiting(pending, is_pending_exact), Waiting(held, is_held_exact)
 
 

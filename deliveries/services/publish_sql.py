@@ -146,5 +146,5 @@ SELECT w.id, e.external_id,
         WHERE d.event_id = w.id AND d.id BETWEEN w.low AND w.high AND d.id BETWEEN %(low)s AND %(high)s
     )
 FROM unnest(%(events)s::uuid[], %(lows)s::uuid[], %(highs)s::uuid[]) AS w (id, low, high)
-LEFT JOIN deliveries_event e ON e.id = w.id AND e.id BETWEEN %(low)s AND %(high)s
+LEFT JOIN deliveries_event e ON e.id = w.id AND e.id = ANY (%(events)s::uuid[])
 """

@@ -55,10 +55,12 @@ wanted AS MATERIALIZED (
         WHERE w.name = l.type OR (right(w.name, 2) = '.*' AND starts_with(l.type, left(w.name, -1)))
     ))
     AND (cardinality(p.accounts) = 0 OR l.account = ANY (p.accounts))
-    AND NOT EXISTS (
-        SELECT FROM deliveries_delivery d WHERE d.event_id = l.id AND d.endpoint_id = p.id
-        AND d.id BETWEEN %(low)s AND %(high)s
-    )
+    -- Row by row, and of each only the partition of its day: as a join it would read all deliveries of the window.
+    AND (
+        SELECT d.id FROM deliveries_delivery d WHERE d.event_id = l.id AND d.endpoint_id = p.id
+        AND d.id BETWEEN (left(l.id::text, 33) || '000')::uuid AND (left(l.id::text, 33) || 'fff')::uuid
+         AND d.id BETWEEN %(low)s AND %(high)s LIMIT 1
+    ) IS NULL
     ORDER BY l.id LIMIT %(most)s
 ),
 ends AS (
@@ -78,9 +80,11 @@ WITH wanted AS MATERIALIZED (
         -- The next place behind the event's other deliveries, whose ids are the event's with a number at their end.
         COALESCE((
             SELECT ('x' || lpad(right(d.id::text, 3), 8, '0'))::bit(32)::int FROM deliveries_delivery d
-            WHERE d.event_id = v.id AND d.id BETWEEN %(low)s AND %(high)s ORDER BY d.id DESC LIMIT 1
+            WHERE d.event_id = v.id AND d.id BETWEEN %(low)s AND %(high)s
+            AND d.id BETWEEN (left(v.id::text, 33) || '000')::uuid AND (left(v.id::text, 33) || 'fff')::uuid
+            ORDER BY d.id DESC LIMIT 1
         ), 0) + 1 AS place
-    FROM deliveries_event v WHERE v.id = ANY (%(events)s::uuid[]) AND v.id BETWEEN %(low)s AND %(high)s
+    FROM deliveries_event v WHERE v.id = ANY (%(events)s::uuid[])
 ),
 owed AS (
     INSERT INTO deliveries_delivery

@@ -186,7 +186,8 @@ def database_size() -> int:
     """Of all partitions, with their indexes and long values."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT sum(pg_total_relation_size(inhrelid))::bigint FROM pg_inherits WHERE inhparent = ANY (%s::regclass[])",
+            "SELECT sum(pg_total_relation_size(inhrelid))::bigint "
+            " FROM pg_inherits WHERE inhparent = ANY (%s::regclass[])",
             [[table.name for table in LEDGER]],
         )
         return int(cursor.fetchone()[0])
