@@ -4,9 +4,9 @@ A turn is one transaction: RECORD, LOCK_LANES, (INTERRUPT, SETTLE when needed,) 
 always locked in the order of their ids, or with SKIP LOCKED, so that turns and publishers cannot deadlock.
 
 The planner looks only into the partitions of those days that a statement names. Therefore what is due is picked by one
-statement and read by the next, which knows the ids. Rows that are changed are named one by one (`= ANY`), rows that are
-read between two ids, and then one by one in a LATERAL: of a range alone the planner thinks that it holds one row, for
-the newest ids are in no statistics yet, and compares each row with each.
+statement and read by the next, which knows the ids. Deliveries are named one by one (`= ANY`), their events are
+asked for between two ids, and then one by one in a LATERAL: of a range alone the planner thinks that it holds one row,
+for the newest ids are in no statistics yet, and compares each row with each.
 
 Arrays travel in binary (`%b`): as text, psycopg looks at every character of every header block for quotes, which cost
 11 µs an element against 0.6 µs.
@@ -136,10 +136,7 @@ _READ_COLUMNS = """
 _READ_FROM = """
 FROM unnest(%(endpoint_ids)b::uuid[], %(delivery_ids)b::uuid[], %(due)b::timestamptz[], %(triggers)b::text[])
     WITH ORDINALITY AS p (endpoint_id, delivery_id, due_at, trigger, place)
-CROSS JOIN LATERAL (
-    SELECT x.event_id, x.attempts_made, x.attempts_counted, x.attempts_uncounted, x.next_attempt_at
-    FROM deliveries_delivery x WHERE x.id = p.delivery_id AND x.id BETWEEN %(low)s AND %(high)s LIMIT 1
-) d
+JOIN deliveries_delivery d ON d.id = p.delivery_id AND d.id = ANY (%(delivery_ids)b::uuid[])
 CROSS JOIN LATERAL (
     SELECT x.id, x.external_id, x.type, x.account, x.payload, x.occurred_at, x.merchant_id, x.is_live, x.is_test
     FROM deliveries_event x WHERE x.id = d.event_id AND x.id BETWEEN %(low)s AND %(high)s LIMIT 1
