@@ -81,7 +81,7 @@ def _requests() -> list[tuple[str, Callable[[int], Any]]]:
         def ask(number: int) -> Any:
             one = chosen[number % len(chosen)]
             named = {
-                "merchant": one.reference,
+                "merchant": str(one.reference),
                 **{name: text.format(endpoint=endpoints[one.id].public_id) for name, text in query.items()},
             }
             return client.get(path.format(endpoint=endpoints[one.id].public_id), named)
@@ -91,7 +91,7 @@ def _requests() -> list[tuple[str, Callable[[int], Any]]]:
     def detail(number: int) -> Any:
         one = chosen[number % len(chosen)]
         event = Event(id=dice.choice(events[one.id]))
-        return client.get(f"{log}/{event.public_id}", {"merchant": one.reference})
+        return client.get(f"{log}/{event.public_id}", {"merchant": str(one.reference)})
 
     def ago(days: int) -> str:
         return (now - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")

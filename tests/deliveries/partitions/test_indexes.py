@@ -85,7 +85,7 @@ class Asked:
                 self._note(plan)
             return execute(sql, params, **kwargs)
 
-        session.execute = explain_too  # type: ignore[method-assign]
+        session.execute = explain_too  # type: ignore[method-assign,assignment]
         yield
         del session.execute
 

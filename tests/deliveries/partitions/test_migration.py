@@ -44,7 +44,7 @@ def migrate(url: str, *target: str) -> None:
 
 
 def insert(other: psycopg.Connection[Any], table: str, **values: Any) -> None:
-    names, marks = ", ".join(values), ", ".join(["%s"] * len(values))
+    names, marks = ", ".join(f'"{name}"' for name in values), ", ".join(["%s"] * len(values))
     other.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(values.values()))
 
 
