@@ -15,6 +15,7 @@ from deliveries.admin.naming import endpoint_url, external_id, merchant_link, me
 from deliveries.admin.rows import delivery_rows
 from deliveries.admin.terms import events_named, merchants_named
 from deliveries.models import Attempt, Delivery, Event
+from deliveries.selectors.events import owed
 from deliveries.services import expunges
 from dispatcher.ids import Prefix, show
 from subscriptions.admin.base import actor_of, ask
@@ -104,7 +105,7 @@ class EventAdmin(LogAdmin[Event]):
 
     def page_parts(self, obj: Event) -> dict[str, Any]:
         rows = (
-            Delivery.objects.filter(event_id=obj.id)
+            owed(obj.id)
             .order_by("id")
             .annotate(endpoint_url=endpoint_url(), merchant_name=merchant_name("owner_id"), external_id=external_id())
         )

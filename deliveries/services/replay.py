@@ -33,7 +33,8 @@ begun AS (
         -- What was final or held begins its schedule anew; what is still being tried goes on with it.
         attempts_counted = CASE WHEN a.status = 'pending' THEN d.attempts_counted ELSE 0 END,
         attempts_uncounted = CASE WHEN a.status = 'pending' THEN d.attempts_uncounted ELSE 0 END
-    FROM asked a WHERE d.id = a.id AND NOT a.is_flying
+    -- Said again: the planner looks only into the days of ids that it is told.
+    FROM asked a WHERE d.id = a.id AND d.id = ANY (%(deliveries)s::uuid[]) AND NOT a.is_flying
     RETURNING d.id, d.endpoint_id
 ),
 entered AS (
