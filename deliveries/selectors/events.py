@@ -1,7 +1,7 @@
 """Reads one event with its deliveries and attempts, as far as the asking merchant may see them."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
@@ -58,6 +58,13 @@ def owed(event_id: UUID) -> QuerySet[Delivery]:
     """The deliveries of an event, looked for in its own day only."""
     within = id_ranges.of_event(event_id)
     return Delivery.objects.filter(event_id=event_id, id__gte=within.low, id__lte=within.high)
+
+
+def owed_for(event_ids: Collection[UUID]) -> Q:
+    """Says of deliveries that they are those of these events, which are looked for from the oldest one's day to the
+    newest one's."""
+    within = id_ranges.of_all(event_ids)
+    return Q(event_id__in=list(event_ids), id__range=(within.low, within.high))
 
 
 def deliveries_of(event: Event, *, owner_id: UUID | None) -> QuerySet[Delivery]:

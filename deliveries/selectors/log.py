@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -17,6 +18,8 @@ ID_SLACK = timedelta(minutes=1)
 # much wider, and the exact moments are compared in what is left.
 FIRST_LOOK = timedelta(days=2)
 # Most pages are full of what happened since. What is left is looked for in all days before.
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +75,19 @@ def read_page(*, owner_id: UUID, where: LogFilter, before: UUID | None, offset: 
     rows = matching(owner_id, where).order_by("-id")
     if before is not None:
         rows = rows.filter(id__lt=before)
-    return _with_events(_first_rows(rows, newest=before, offset=offset, limit=limit))
+    shown = rows.values_list(*COLUMNS)
+    found = list(shown[offset : offset + limit]) if offset else first_rows(shown, newest=before, limit=limit)
+    return _with_events([LogRow(*values) for values in found])
 
 
-def _first_rows(rows: QuerySet[Delivery], *, newest: UUID | None, offset: int, limit: int) -> list[LogRow]:
-    """Looked for in a few days first: to plan a look at every day that is kept takes longer than the look."""
+def first_rows(rows: "QuerySet[Delivery, Row]", *, newest: UUID | None, limit: int) -> list[Row]:
+    """The first of these rows, which are in order, newest first. They are looked for in a few days first: to plan a
+    look at every day that is kept takes longer than the look."""
     floor = first_id(time_of(newest or new_id()), slack=-FIRST_LOOK)
-    found = [] if offset else _read(rows.filter(id__gte=floor)[:limit])
+    found = list(rows.filter(id__gte=floor)[:limit])
     if len(found) == limit:
         return found
-    return found + _read((rows if offset else rows.filter(id__lt=floor))[offset : offset + limit - len(found)])
-
-
-def _read(rows: QuerySet[Delivery]) -> list[LogRow]:
-    return [LogRow(*values) for values in rows.values_list(*COLUMNS)]
+    return found + list(rows.filter(id__lt=floor)[: limit - len(found)])
 
 
 def matching(owner_id: UUID, where: LogFilter, *, is_exact: bool = True) -> QuerySet[Delivery]:

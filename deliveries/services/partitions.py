@@ -196,7 +196,7 @@ def _patiently(change: Callable[[], T]) -> T:
         try:
             with transaction.atomic():
                 _run(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-                _run(f"SELECT pg_advisory_xact_lock({AdvisoryLock.PARTITIONS})")
+                _be_alone()
                 return change()
         except _Changed:
             continue
@@ -234,6 +234,12 @@ def _days(first: date, end: date) -> list[date]:
 def _run(statement: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement)
+
+
+def _be_alone() -> None:
+    """Until the end of the transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AdvisoryLock.PARTITIONS])
 
 
 def _one(statement: str, params: dict[str, Any] | None = None) -> Any:

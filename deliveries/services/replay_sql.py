@@ -14,7 +14,10 @@ WITH looked AS MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT id FROM looked l WHERE status = %(status)s AND created_at >= %(since)s AND created_at < %(until)s
-    AND NOT EXISTS (SELECT FROM deliveries_event v WHERE v.id = l.event_id AND v.expunged_at IS NOT NULL)
+    AND (
+        SELECT v.expunged_at FROM deliveries_event v
+        WHERE v.id = l.event_id AND v.id BETWEEN %(low)s AND %(high)s LIMIT 1
+    ) IS NULL
     ORDER BY id LIMIT %(most)s
 ),
 ends AS (
@@ -62,7 +65,7 @@ wanted AS MATERIALIZED (
     AND (
         SELECT d.id FROM deliveries_delivery d WHERE d.event_id = l.id AND d.endpoint_id = p.id
         AND d.id BETWEEN (left(l.id::text, 33) || '000')::uuid AND (left(l.id::text, 33) || 'fff')::uuid
-         AND d.id BETWEEN %(low)s AND %(high)s LIMIT 1
+        AND d.id BETWEEN %(low)s AND %(high)s LIMIT 1
     ) IS NULL
     ORDER BY l.id LIMIT %(most)s
 ),
