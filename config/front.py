@@ -28,10 +28,10 @@ from config.wsgi import application as django_application
 from config.api.problems import CONTENT_TYPE, DETAIL_OF_STATUS
 from config.api.problems import RETRY_AFTER_S as DATABASE_RETRY_AFTER_S
 from config.api.request_id import HEADER as REQUEST_ID
+from config.api.request_id import of_header
 from config.publish_door import PublishDoor, Unsure
 from config.security_headers import complete
 from deliveries import metrics
-from dispatcher.ids import new_id
 
 THREADS_VARIABLE = "SIGNET_WEB_THREADS"
 THREADS = 5
@@ -246,7 +246,7 @@ def _address(text: str) -> tuple[str, str]:
 def _problem(scope: Scope, refusal: Refusal) -> Answer:
     """As the API's other problems, made without Django. Source: RFC 9457."""
     metrics.REQUESTS_TURNED_AWAY.labels(refusal.code).inc()
-    request_id = new_id().hex
+    request_id = of_header(scope.headers.get_all(REQUEST_ID.lower()))
     members = {
         "type": "about:blank",
         "title": HTTPStatus(refusal.status).phrase,

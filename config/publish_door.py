@@ -21,12 +21,11 @@ from django.db import close_old_connections
 from django.http.request import split_domain_port, validate_host
 
 from config.api.request_id import HEADER as REQUEST_ID
-from config.api.request_id import is_taken_over
+from config.api.request_id import of_header
 from config.observability import request_log
 from config.security_headers import complete
 from deliveries import metrics, tracing
 from deliveries.api.publish_groups import Call, Unsure, publish
-from dispatcher.ids import new_id
 from subscriptions.api import bodies, idempotency
 
 PATH = "/api/v2/events"
@@ -114,7 +113,10 @@ def read(scope: Any, body: bytes) -> Call | None:
         return None
     named = scope.headers.get_all
     types, tokens, keys = named("content-type"), named("authorization"), named("idempotency-key")
-    if (len(types), len(tokens)) != (1, 1) or not bodies.is_json(types[0]) or named("content-encoding"):
+    if (len(types), len(tokens)) != (1, 1) or not bodies.is_json(types[0]) or "content-encoding" in scope.headers:
+        return None
+    if "idempotency-key" in scope.headers and not keys:
+        # There, but no text: the server hands out no value that is not ASCII. It must not count as none.
         return None
     scheme, _, token = tokens[0].partition(" ")
     if scheme.lower() != "bearer" or len(keys) > 1 or not all(map(idempotency.is_key, keys)):
@@ -147,12 +149,11 @@ def _is_secure(scope: Any) -> bool:
 
 def _headers(scope: Any, said: bytes) -> Headers:
     """Those that the view's answer leaves with, once every middleware has added its own."""
-    given = scope.headers.get_all(REQUEST_ID.lower())
     headers = {
         "Content-Type": "application/json",
         "Allow": "POST",
         "Content-Length": str(len(said)),
-        REQUEST_ID: given[0] if len(given) == 1 and is_taken_over(given[0]) else new_id().hex,
+        REQUEST_ID: of_header(scope.headers.get_all(REQUEST_ID.lower())),
     }
     if settings.SECURE_HSTS_SECONDS and _is_secure(scope):
         headers["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains"

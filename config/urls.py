@@ -1,6 +1,7 @@
 """Where everything is. The apps bring their own routes."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
@@ -22,5 +23,6 @@ urlpatterns = [
     path("portal/", include("subscriptions.portal.urls")),
     path("portal/", include("deliveries.portal.urls")),
     path("", include("subscriptions.pages.urls")),
-    path("", RedirectView.as_view(url="/admin/")),
+    path("favicon.ico", RedirectView.as_view(url=static("portal/mark.svg"))),
+    path("", RedirectView.as_view(url="/portal/")),
 ]

@@ -1,7 +1,7 @@
 """Gives every request an id that its answer, its problems and its log lines carry."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponseBase
@@ -20,6 +20,11 @@ def is_taken_over(given: str) -> bool:
     return _TAKEN_OVER.fullmatch(given) is not None
 
 
+def of_header(values: Sequence[str]) -> str:
+    """The id of a request that carries the header so: its caller's own, or a new one."""
+    return values[0] if len(values) == 1 and is_taken_over(values[0]) else new_id().hex
+
+
 def current_request_id() -> str:
     """The id of the request that this thread is answering; empty outside of one."""
     return _current.get()
@@ -32,8 +37,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        given = request.headers.get(HEADER, "")
-        request_id = given if is_taken_over(given) else new_id().hex
+        request_id = of_header([request.headers.get(HEADER, "")])
         token = _current.set(request_id)
         try:
             response = self.get_response(request)

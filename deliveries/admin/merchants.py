@@ -25,13 +25,12 @@ from subscriptions.admin.base import actor_of, ask
 from subscriptions.admin.columns import REPLAY_PAGE, list_link
 from subscriptions.admin.merchants import MerchantAdmin
 from subscriptions.models import Merchant
-from subscriptions.portal.doors import open_visit
+from subscriptions.portal.doors import ENTER, OPERATOR, open_visit
 from subscriptions.services import audit
 from subscriptions.services.holds import hold_merchant
 
 VISIT_S = 3600
 # An operator's look into a merchant's portal. Whoever needs longer comes in again, which is written down again.
-ENTER = "subscriptions.enter_portal"
 HOLD_TEXT = (
     "Nothing is sent to any of their endpoints from now on; what comes is held, and sent once they are released. "
     "Endpoints that are disabled already stay as they are. Endpoints made later are not held, and a merchant may "
@@ -99,7 +98,7 @@ class OperatedMerchantAdmin(MerchantAdmin):
             now=now,
         )
         name = request.user.get_username()
-        visit = {"role": "viewer", "actor": actor_of(request), "name": name, "way": "operator", "until": until}
+        visit = {"role": "viewer", "actor": actor_of(request), "name": name, "way": OPERATOR, "until": until}
         open_visit(request, merchant=merchant, visit=visit)
         return HttpResponseRedirect(f"/portal/{merchant.public_id}/")
 

@@ -79,13 +79,15 @@ class Turn:
                 self._news += news.of_failures(self.results, failed) if failed else []
                 reached("turn.recorded")
             limit = min(LANES_A_TURN, max(0, self.free)) if self.is_claiming and self.free_bytes > 0 else 0
-            rows = self.store.lock_lanes(
+            found = self.store.lock_lanes(
                 touched,
                 limit=limit,
                 may_be_suspect=self.may_be_suspect,
                 may_be_letters=self.free_letters > 0,
                 now=self.now,
             )
+            # A lane of ours that is due again is found twice; its news is told once.
+            rows = list({row.endpoint_id: row for row in found}.values())
             interrupted = self._interrupt_strays(rows)
             self._update_lanes(rows)
             self._settle_closed()
@@ -97,7 +99,7 @@ class Turn:
                 self.store.tell(self._news, now=self.now)
             if picks or self.results:
                 reached("turn.written")
-        is_hungry = len(rows) - len(touched) >= limit > 0 or len(picks) >= PICKS_A_TURN or is_cut
+        is_hungry = len(found) - len(touched) >= limit > 0 or len(picks) >= PICKS_A_TURN or is_cut
         # Also what was lost and is claimed again at once: what the first lease has in the air is no news of the second.
         lost = (touched | (self._lanes.keys() & self.held.keys())) - self._kept
         return Plan(self._lanes, lost, picks, is_hungry, self._verdicts, interrupted)

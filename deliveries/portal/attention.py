@@ -21,9 +21,8 @@ DISABLED_WORDS: Mapping[str, str] = {
     UNSUBSCRIBED: "The owner of the address wants nothing more",
     PAUSED: "Paused",
 }
-
 DISABLED_ADVICE: Mapping[str, str] = {
-    HELD: "Events are held until the provider releases them.",
+    HELD: "Events are held until the provider releases them. Ask the provider why.",
     UNVERIFIED: "Send a new code and ask the owner of the address for it.",
     UNSUBSCRIBED: "Delete this endpoint, or ask the owner of the address.",
 }

@@ -38,7 +38,7 @@ def begin(request: PortalRequest, endpoint: str) -> HttpResponse:
             now=request.now,
         )
     except Invalid as refusal:
-        shown = {"kind": kind, "fault": refusal.sentence}
+        shown = {"kind": kind, "fault": refusal.errors[0].message}
         return _answer(request, row, shown, status=422)
     response = redirect("portal-endpoint", request.visitor.merchant.public_id, row.public_id, permanent=False)
     response["Location"] += "?tab=again"

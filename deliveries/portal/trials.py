@@ -1,6 +1,5 @@
 """Trying an endpoint from its page: whether anybody answers, and a test event of one's own making."""
 
-import json
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +8,7 @@ from django.http import HttpResponse
 from deliveries.portal.details import attempt_shown
 from deliveries.portal.endpoint_tabs import endpoint_page, trial_shown
 from deliveries.services import connectivity, trial
+from dispatcher.strict_json import UnreadableJson, check_json
 from dispatcher.words import ADVICE, said
 from subscriptions.errors import FieldError, Invalid, NotFound
 from subscriptions.models import Endpoint
@@ -56,7 +56,7 @@ def send(request: PortalRequest, endpoint: str) -> HttpResponse:
             now=request.now,
         )
     except Invalid as refusal:
-        shown = {"endpoint": row, "fault": refusal.sentence, "payload": text}
+        shown = {"endpoint": row, "fault": refusal.errors[0].message, "payload": text} | _kept_type(request, row)
         return _answer(request, row, "portal/endpoints/tested.html", shown, status=422)
     advice = ADVICE.get(made.attempt.reason, "")
     shown = {
@@ -69,13 +69,20 @@ def send(request: PortalRequest, endpoint: str) -> HttpResponse:
     return _answer(request, row, "portal/endpoints/tested.html", shown)
 
 
+def _kept_type(request: PortalRequest, row: Endpoint) -> dict[str, Any]:
+    """The type that was chosen, for the form that is shown again."""
+    chosen = request.POST.get("event_type", "")
+    return {"event_type": chosen} if chosen in trial_shown(request, row)["types"] else {}
+
+
 def _payload(text: str) -> bytes:
     """The text as it was typed. Raises Invalid for what is no JSON, or too much of it."""
+    raw = text.encode(errors="replace")
     try:
-        json.loads(text)
-    except (ValueError, RecursionError) as trouble:
-        raise Invalid(FieldError("/payload", "invalid_json", f"The payload is no JSON: {trouble}.")) from None
-    raw = text.encode()
+        check_json(raw)
+    except UnreadableJson as trouble:
+        sentence = trouble.detail.replace("The body", "The payload", 1)
+        raise Invalid(FieldError("/payload", trouble.code, sentence)) from None
     if len(raw) > settings.PAYLOAD_MAX_BYTES:
         raise Invalid(
             FieldError(

@@ -22,6 +22,8 @@ INCLUDABLE = (ATTEMPTS, PAYLOADS)
 PAGE_MOST = 500
 # Deliveries read at once. With payloads of at most 256 KiB, fewer:
 PAYLOADS_PAGE_MOST = 64
+ATTEMPTS_PAGE_MOST = 5_000
+# Attempts read at once, at about a kilobyte each. Ten of a delivery are usual; who resends makes any number of them.
 DELIVERY_COLUMNS = (
     *("event_id", "delivery_id", "endpoint_id", "event_type", "account", "delivery_status", "delivery_attempts"),
     *("delivery_response_code", "delivery_error", "next_attempt_at", "last_attempt_at", "finished_at", "created_at"),
@@ -62,11 +64,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A piece of the file: so many deliveries, the last of which is where the next page goes on. None at the end."""
+    """A piece of the file: so many deliveries, the last of which is where the next page goes on; None for none."""
 
     text: bytes
     deliveries: int
     last: UUID | None
+    is_end: bool
 
 
 def head(wanted: Wanted) -> bytes:
@@ -83,14 +86,26 @@ def read(wanted: Wanted, *, after: UUID | None) -> Page:
         id__gt=after or first_id(wanted.since, slack=-ID_SLACK),
         id__lt=first_id(wanted.until, slack=ID_SLACK),
     )
-    found = list(rows.order_by("id")[: wanted.page_most])
-    if not found:
-        return Page(b"", 0, None)
+    looked = list(rows.order_by("id")[: wanted.page_most])
+    if not looked:
+        return Page(b"", 0, None, is_end=True)
+    found = _beginning(looked) if ATTEMPTS in wanted.include else looked
+    is_end = len(found) == len(looked) < wanted.page_most
     columns = ["external_id", "expunged_at", *(["payload"] if PAYLOADS in wanted.include else [])]
     events = Event.objects.only(*columns).in_bulk({row.event_id for row in found})
     attempts = _attempts(found) if ATTEMPTS in wanted.include else {}
     write = _csv if wanted.format == CSV else _ndjson
-    return Page(write(wanted, found, events, attempts), len(found), found[-1].id)
+    return Page(write(wanted, found, events, attempts), len(found), found[-1].id, is_end)
+
+
+def _beginning(rows: Sequence[Delivery]) -> Sequence[Delivery]:
+    """The first of them, as many as have their attempts in memory together; one at least."""
+    attempts = 0
+    for position, row in enumerate(rows):
+        attempts += row.attempts_made
+        if attempts > ATTEMPTS_PAGE_MOST and position:
+            return rows[:position]
+    return rows
 
 
 def _attempts(rows: Sequence[Delivery]) -> dict[UUID, list[Attempt]]:
@@ -169,18 +184,22 @@ def _csv(wanted: Wanted, rows: Rows, events: Events, attempts: Attempts) -> byte
 
 
 def _lines(wanted: Wanted, rows: Rows, events: Events, attempts: Attempts) -> Iterator[list[str]]:
-    """A delivery a line; with attempts an attempt a line, and one with empty cells where there was none."""
+    """A delivery a line; with attempts an attempt a line, and one with empty cells where there was none.
+
+    The payload stands in a delivery's first line only: with one in each, who resends would make a file of any size.
+    """
     nothing: dict[str, Any] = dict.fromkeys(name.removeprefix("attempt_") for name in ATTEMPT_COLUMNS)
     for row in rows:
         event = events.get(row.event_id)
         first = list(_delivery(row, event).values())
         payload = _payload(event) if PAYLOADS in wanted.include else None
-        last = [payload.decode() if payload else None] if PAYLOADS in wanted.include else []
+        last: list[str | None] = [payload.decode() if payload else None] if PAYLOADS in wanted.include else []
         tries: list[dict[str, Any]] = [{}]
         if ATTEMPTS in wanted.include:
             tries = [_attempt(attempt) for attempt in attempts.get(row.id, ())] or [nothing]
         for one in tries:
             yield [_cell(value) for value in (*first, *one.values(), *last)]
+            last = [None] * len(last)
 
 
 def _cell(value: Any) -> str:

@@ -153,7 +153,7 @@ def _step(export_id: UUID, *, now: datetime) -> int | None:
         text += page.text
         export.deliveries += page.deliveries
         export.cursor = page.last or export.cursor
-        is_end = page.deliveries < wanted.page_most
+        is_end = page.is_end
     _store(export, bytes(text))
     export.updated_at = now
     if export.stored_bytes > STORED_MOST_BYTES:

@@ -22,7 +22,10 @@ resolved AS MATERIALIZED (
         ) AS asked_tag,
         a.merchant_id AS account_merchant_id,
         CASE WHEN i.merchant IS NULL THEN a.merchant_id ELSE COALESCE(
-            (SELECT m.id FROM subscriptions_merchant m WHERE m.id = i.merchant_uuid AND m.deleted_at IS NULL),
+            -- Not asked for a reference: on tables that were never analysed the look was one through all merchants.
+            CASE WHEN i.merchant_uuid IS NOT NULL THEN
+                (SELECT m.id FROM subscriptions_merchant m WHERE m.id = i.merchant_uuid AND m.deleted_at IS NULL)
+            END,
             (SELECT m.id FROM subscriptions_merchant m WHERE m.reference = i.merchant AND m.deleted_at IS NULL)
         ) END AS merchant_id
     FROM input i

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -39,6 +40,9 @@ RANKS = {Role.VIEWER: 0, Role.DEVELOPER: 1, Role.OWNER: 2}
 # Each role may do what those before it may.
 VISITS_KEY = "portal_visits"
 # In the session: for each merchant's id how somebody who is no member came in, and until when.
+OPERATOR = "operator"
+ENTER = "subscriptions.enter_portal"
+# An operator's permission to look into merchants' portals.
 STATUS_OF = {
     NotFound: 404,
     Forbidden: 403,
@@ -67,12 +71,26 @@ class Visitor:
         return self.is_at_least(Role.DEVELOPER)
 
     @property
+    def may_make_keys(self) -> bool:
+        """A visit by a link ends within hours; a key that it made would not."""
+        return self.may_write and self.way == "member"
+
+    @property
     def may_manage(self) -> bool:
         """Members and what they may do."""
         return self.is_at_least(Role.OWNER)
 
     def is_at_least(self, role: str) -> bool:
         return RANKS[Role(self.role)] >= RANKS[Role(role)]
+
+
+def _no_view(request: HttpRequest) -> HttpResponseBase:
+    raise NotImplementedError
+
+
+COMPRESS = GZipMiddleware(_no_view)
+# A page of the log is a tenth of its size then. It pads answers by random lengths, so that their sizes tell nothing of
+# what stands in them; Django masks its CSRF tokens anew in each. Files of exports are not rendered here.
 
 
 class PortalRequest(HttpRequest):
@@ -136,8 +154,16 @@ def _guest(request: HttpRequest, named: str) -> Visitor | None:
 
 def visits(request: HttpRequest) -> Mapping[str, Mapping[str, Any]]:
     """The visits that have not ended, by merchant id."""
-    now_s = timezone.now().timestamp()
-    return {key: visit for key, visit in request.session.get(VISITS_KEY, {}).items() if visit["until"] > now_s}
+    now_s, kept = timezone.now().timestamp(), request.session.get(VISITS_KEY, {}).items()
+    return {key: visit for key, visit in kept if visit["until"] > now_s and _may_still(request, visit)}
+
+
+def _may_still(request: HttpRequest, visit: Mapping[str, Any]) -> bool:
+    """An operator's visit ends with the login and with the right to it, whatever time it had left."""
+    user = request.user
+    return visit["way"] != OPERATOR or (
+        isinstance(user, User) and user.is_staff and user.has_perm(ENTER) and visit["actor"] == f"user:{user.username}"
+    )
 
 
 def open_visit(request: HttpRequest, *, merchant: Merchant, visit: Mapping[str, Any]) -> None:
@@ -151,9 +177,10 @@ def open_visit(request: HttpRequest, *, merchant: Merchant, visit: Mapping[str, 
 
 def show(request: PortalRequest, template: str, shown: Mapping[str, Any], *, status: int = 200) -> HttpResponse:
     """Render a page or a fragment of the portal; `visitor` and `merchant` are there for all of them."""
-    return render(
-        request, template, {"visitor": request.visitor, "merchant": request.visitor.merchant, **shown}, status=status
-    )
+    named = {"visitor": request.visitor, "merchant": request.visitor.merchant, **shown}
+    response = render(request, template, named, status=status)
+    COMPRESS.process_response(request, response)
+    return response
 
 
 def is_fragment(request: HttpRequest) -> bool:

@@ -21,6 +21,7 @@ from subscriptions.services.endpoint_channels import LETTERS
 OVERLAPS = ((0, "At once"), (3600, "1 hour"), (86_400, "24 hours"), (604_800, "7 days"))
 # How long the old secret goes on signing beside the new one.
 AUTH_TYPES = (("none", "None"), ("basic", "Basic"), ("bearer", "Bearer token"), ("header", "Own header"))
+TYPE_AGAIN = "Type it again: a stored credential does not go along to another host."
 CHECKED_ALONE = frozenset({"url", "headers", "accounts", "retry_schedule", "rate_limit", "max_in_flight", "secret"})
 
 
@@ -64,13 +65,22 @@ def edit(request: PortalRequest, endpoint: str) -> HttpResponse:
             expected=_version(form),
         )
     except Invalid as refusal:
-        return _form(request, endpoint_form.with_errors(form, refusal), present=present, status=422)
+        wrong = endpoint_form.with_errors(form, refusal)
+        return _form(request, _explained(wrong, present), present=present, status=422)
     except Stale:
         sentence = "Somebody else changed this endpoint meanwhile. Look at it again before you save."
         return _form(request, Form(form.values, {"form": sentence}), present=present, status=409)
     reset = " Its credentials were dropped, because the host changed." if changed.is_auth_reset else ""
     messages.success(request, f"Saved.{reset}")
     return to_page(request, present)
+
+
+def _explained(form: Form, present: Endpoint) -> Form:
+    """Why a credential that is stored has to be typed all the same."""
+    is_stored = form.values["auth_type"] == present.auth_type != Endpoint.Auth.NONE
+    if "auth" not in form.errors or not is_stored or form.values["auth_secret"]:
+        return form
+    return Form(form.values, {**form.errors, "auth": TYPE_AGAIN})
 
 
 @page(needs="developer")
@@ -245,4 +255,5 @@ def _form(request: PortalRequest, form: Form, *, present: Endpoint | None = None
 
 def _version(form: Form) -> set[int] | None:
     text = str(form.values.get("version", ""))
-    return {int(text)} if text.isascii() and text.isdigit() else None
+    # More digits than any version has are no version, and too many of them no number to Python.
+    return {int(text[:18])} if text.isascii() and text.isdigit() else None

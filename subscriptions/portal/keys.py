@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect
 
 from dispatcher.ids import InvalidId, Prefix, parse
-from subscriptions.errors import NotFound
+from subscriptions.errors import Forbidden, NotFound
 from subscriptions.models import ApiKey
 from subscriptions.portal import pages
 from subscriptions.portal.doors import PortalRequest, page, show
@@ -31,6 +31,8 @@ def key_list(request: PortalRequest) -> HttpResponse:
 @page(needs="developer")
 def create(request: PortalRequest) -> HttpResponse:
     """`/portal/<merchant>/keys/new`; the answer to a good form is the only page that ever shows the key."""
+    if not request.visitor.may_make_keys:
+        raise Forbidden("Only members of the team make API keys, not who came by a link.", code="members_only")
     shown = {"section": "keys", "lives": LIVES, "name": "", "days": "", "errors": {}}
     if request.method != "POST":
         return show(request, "portal/keys/form.html", shown)

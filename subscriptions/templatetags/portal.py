@@ -56,7 +56,13 @@ def moment(value: datetime | None, style: str = "ago") -> SafeString:
     if value is None:
         return format_html('<span class="quiet">{}</span>', DASH)
     exact = value.astimezone(UTC)
-    text = _ago(exact, timezone.now()) if style == "ago" else f"{exact:%-d %b %Y, %H:%M:%S} UTC"
+    match style:
+        case "ago":
+            text = _ago(exact, timezone.now())
+        case "countdown":
+            text = _until(exact, timezone.now())
+        case _:
+            text = f"{exact:%-d %b %Y, %H:%M:%S} UTC"
     return format_html(
         '<time datetime="{}" data-time="{}" title="{}">{}</time>',
         exact.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -78,6 +84,10 @@ def _ago(value: datetime, now: datetime) -> str:
     if distance < timedelta(seconds=5):
         return "now"
     return f"{words} ago" if value <= now else f"in {words}"
+
+
+def _until(value: datetime, now: datetime) -> str:
+    return f"in {span(value - now)}" if value > now else "now"
 
 
 def _length(distance: timedelta) -> str:
@@ -120,7 +130,7 @@ def public_id(prefix: str, value: UUID) -> str:
 def copy(value: str, label: str = "Copy") -> SafeString:
     """A button that puts the text on the clipboard. Hidden where scripts do not run."""
     return format_html(
-        '<button type="button" class="copy" data-copy="{}" aria-label="{}" hidden>{}</button>',
+        '<button type="button" class="copy" data-copy="{}" aria-label="{}">{}</button>',
         value,
         f"{label} {value}" if len(value) <= 60 else label,
         icon("copy"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.contrib.auth.models import User
 
 from config.api.openapi.document import document
 from deliveries.services import exports
@@ -152,6 +153,12 @@ def walk_merchants(boss: Checked) -> None:
     key = boss("POST", f"{one}/api-keys")["id"]
     boss("GET", f"{one}/api-keys")
     boss("DELETE", f"{one}/api-keys/{key}")
+    boss("POST", f"{one}/portal-links", {"access": "read_only"})
+    User.objects.create_user("ann", "ann@shop.example")
+    member = boss("POST", f"{one}/members", {"email": "ann@shop.example", "role": "viewer"})["id"]
+    boss("GET", f"{one}/members")
+    boss("PATCH", f"{one}/members/{member}", {"role": "developer"})
+    boss("DELETE", f"{one}/members/{member}")
     boss("DELETE", one)
     body = {"channel": "sms", "body": "{{ type }}"}
     text = f"/api/v2/message-templates/{boss('POST', '/api/v2/message-templates', body)['id']}"

@@ -21,7 +21,7 @@ from tests.bench.stage import Stage, open_stage
 
 T = TypeVar("T")
 
-NAMES = ("drain", "requests", "publish", "latency")
+NAMES = ("drain", "requests", "workers", "publish", "overload", "latency", "neighbours", "outage", "cost", "history")
 
 
 def main() -> None:
@@ -55,7 +55,20 @@ def _options() -> argparse.Namespace:
 
 def _run(stage: Stage, sizes: Sizes, names: tuple[str, ...]) -> Report:
     """The benches by name, each in a fresh database. Exits when a ledger does not balance."""
-    from tests.bench import drain, latency, ledger, publish, rivals, world
+    from tests.bench import (
+        cost,
+        drain,
+        growth,
+        latency,
+        ledger,
+        neighbours,
+        outage,
+        overload,
+        publish,
+        rivals,
+        workers,
+        world,
+    )
 
     key = world.seed(sizes.endpoints)
     report = Report(_machine(stage))
@@ -67,10 +80,19 @@ def _run(stage: Stage, sizes: Sizes, names: tuple[str, ...]) -> Report:
             _timed("drain", lambda: drain.bench(stage, sizes, report, naive))
         if "requests" in names:
             _timed("drain with the requests client", lambda: drain.bench_requests(stage, sizes, report, naive))
-        if "publish" in names:
-            _timed("publish", lambda: publish.bench(stage, sizes, report, key))
-        if "latency" in names:
-            _timed("latency", lambda: latency.bench(stage, sizes, report, key))
+        others: dict[str, Callable[[], None]] = {
+            "workers": lambda: workers.bench(stage, sizes, report),
+            "publish": lambda: publish.bench(stage, sizes, report, key),
+            "overload": lambda: overload.bench(stage, sizes, report, key),
+            "latency": lambda: latency.bench(stage, sizes, report, key),
+            "neighbours": lambda: neighbours.bench(stage, sizes, report, key),
+            "outage": lambda: outage.bench(stage, sizes, report),
+            "cost": lambda: cost.bench(stage, sizes, report, key),
+            "history": lambda: growth.bench(stage, sizes, report, key),
+        }
+        for name, bench in others.items():
+            if name in names:
+                _timed(name, bench)
     except ledger.Void as fault:
         sys.exit(f"this run is void: {fault}")
     return report

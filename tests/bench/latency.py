@@ -39,7 +39,7 @@ def bench(stage: Stage, sizes: Sizes, report: Report, key: str) -> None:
     receiver = start_recorder(stage)
     world.aim(receiver.port)
     site = make_site(stage)
-    worker = _start_platform(stage, site)
+    worker = start_platform(stage, site)
     load = Load(site.port, connections=CONNECTIONS)
     requests = _requests(sizes, key)
     _run(load, receiver, worker, requests[:WARM_UP], rate=sizes.latency[0][0])
@@ -50,7 +50,7 @@ def bench(stage: Stage, sizes: Sizes, report: Report, key: str) -> None:
     stage.processes.stop_all()
 
 
-def _start_platform(stage: Stage, site: plans.Site) -> Process:
+def start_platform(stage: Stage, site: plans.Site) -> Process:
     """Everything that `manage.py serve` runs. Returns the node that drains."""
     started = {p.name: stage.processes.start_plan(p) for p in plans.platform(site) if p.name != "web"}
     start_web(stage, site)
@@ -72,7 +72,7 @@ def _run(load: Load, receiver: Receiver, worker: Process, requests: Sequence[byt
     records = receiver.records()
     found = ledger.Ledger.read(received=len(records)).since(before)
     ledger.check(found, published=len(requests), delivered=len(requests), received=len(requests))
-    return _delays(answers, dict(_numbered(records)))
+    return delays(answers, dict(numbered(records)))
 
 
 def _wait_recorded(worker: Process, delivered: int) -> None:
@@ -82,12 +82,12 @@ def _wait_recorded(worker: Process, delivered: int) -> None:
         time.sleep(0.1)
 
 
-def _numbered(records: Sequence[tuple[int, str]]) -> list[tuple[int, int]]:
+def numbered(records: Sequence[tuple[int, str]]) -> list[tuple[int, int]]:
     """Event's number → when it was received; the member reads `{"number":17`."""
     return [(int(member.rpartition(":")[2]), moment) for moment, member in records]
 
 
-def _delays(answers: Sequence[Answer], received_at: dict[int, int]) -> Run:
+def delays(answers: Sequence[Answer], received_at: dict[int, int]) -> Run:
     """An event may reach its receiver before its publisher has read the answer: such a delay is negative."""
     return Run(
         [(received_at[answer.number] - answer.answered_at) / 1e6 for answer in answers],

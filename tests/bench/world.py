@@ -1,6 +1,7 @@
 """What the benches deliver: merchants with one signed endpoint each, and events for them."""
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from unittest.mock import patch
 
@@ -20,6 +21,10 @@ EVENT_TYPE = "invoice.paid"
 BATCH = 500
 SCOPE = "bench"
 ADDRESSES_A_NET = 250
+AIM_SOME = r"""
+UPDATE subscriptions_endpoint e SET target = regexp_replace(e.target, '(:\d+)?/in$', %s), version = version + 1
+FROM subscriptions_merchant m WHERE m.id = e.owner_id AND m.reference = ANY (%s)
+"""
 TABLES = (
     "deliveries_event",
     "deliveries_delivery",
@@ -54,6 +59,7 @@ def seed(count: int) -> str:
         [Endpoint(owner=merchant, target=f"http://{address(n)}/in", **stamps) for n, merchant in enumerate(merchants)]
     )
     SigningSecret.objects.bulk_create([_secret(endpoint, now) for endpoint in endpoints])
+    vacuum()
     return keys.create(name="bench", merchant=None, now=now, actor="system").text
 
 
@@ -67,9 +73,19 @@ def aim(port: int) -> None:
     """Point every endpoint at the receiver that listens there."""
     with connection.cursor() as cursor:
         cursor.execute(
-            r"UPDATE subscriptions_endpoint SET target = regexp_replace(target, '(:\d+)?/in$', %s)", [f":{port}/in"]
+            # The version tells workers that what they know of an endpoint is old.
+            r"""
+            UPDATE subscriptions_endpoint SET target = regexp_replace(target, '(:\d+)?/in$', %s), version = version + 1
+            """,
+            [f":{port}/in"],
         )
     vacuum()
+
+
+def aim_some(numbers: Iterable[int], port: int) -> None:
+    """Point only the endpoints of these merchants there."""
+    with connection.cursor() as cursor:
+        cursor.execute(AIM_SOME, [f":{port}/in", [reference(number) for number in numbers]])
 
 
 def payload(number: int) -> bytes:
@@ -79,13 +95,13 @@ def payload(number: int) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def publish_waiting(count: int, *, merchants: int) -> None:
-    """Publish events, in turn to the first so many merchants, that nobody is told of yet."""
+def publish_waiting(count: int, *, merchants: int, first_merchant: int = 0) -> None:
+    """Publish events, in turn to so many merchants, that nobody is told of yet."""
     now = datetime.now(UTC)
     with patch("deliveries.services.publish.wake"):
         for first in range(0, count, BATCH):
             numbers = range(first, min(first + BATCH, count))
-            events = [NewEvent(EVENT_TYPE, payload(n), reference(n % merchants)) for n in numbers]
+            events = [NewEvent(EVENT_TYPE, payload(n), reference(first_merchant + n % merchants)) for n in numbers]
             publish_batch(events, scope=SCOPE, now=now)
 
 

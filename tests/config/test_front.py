@@ -62,6 +62,15 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_all_there(framing: str
     assert web.publish()[0] == 202
 
 
+@pytest.mark.parametrize(("given", "is_kept"), [("mine-1", True), ("not this one", False)])
+def test_who_is_sent_away_finds_their_own_request_id(given: str, is_kept: bool, web: Web) -> None:
+    sock = web.send(f"POST /api/v2/events HTTP/1.1\r\nX-Request-Id: {given}\r\nContent-Length: 99999999999")
+    status, headers, body = answer_of(sock)
+    assert status == 413
+    assert headers["x-request-id"] == body["request_id"]
+    assert (body["request_id"] == given) is is_kept
+
+
 def test_a_request_that_breaks_off_does_nothing(web: Web) -> None:
     body = b'{"type":"invoice.paid","merchant":"alice","payload":{}}'
     sock = web.send(f"POST /api/v2/events HTTP/1.1\r\nContent-Length: {len(body) + 1}", body)

@@ -491,6 +491,23 @@ class TestPortal:
         assert "portal_visits" not in client.session
         assert audited() == []
 
+    @pytest.mark.parametrize("lost", ["login", "staff", "permission"])
+    def test_who_is_no_operator_any_more_sees_nothing_from_that_moment_on(
+        self, lost: str, clerk: Make, alice: Merchant
+    ) -> None:
+        client = clerk("view_merchant", "enter_portal")
+        self.enter(client, alice)
+        page = f"/portal/{alice.public_id}/"
+        assert client.get(page).status_code == 200
+        if lost == "permission":
+            User.objects.get().user_permissions.clear()
+        else:
+            User.objects.update(**{"login": {"is_active": False}, "staff": {"is_staff": False}}[lost])
+        assert client.get(page).status_code == (302 if lost == "login" else 404)
+        chosen = client.get("/portal/")
+        assert alice.name not in chosen.content.decode()
+        assert chosen.headers.get("Location", "/portal/login/") == "/portal/login/"
+
     def test_only_a_press_opens_it_and_only_a_living_merchants(self, admin_client: Client, alice: Merchant) -> None:
         assert admin_client.get(f"/admin/subscriptions/merchant/{alice.pk}/portal/").status_code == 405
         Merchant.objects.update(deleted_at=NOW)

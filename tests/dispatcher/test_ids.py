@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.ids import ALPHABET, EPOCH, MILLISECOND, InvalidId, Prefix, first_id, new_id, parse, show, time_of
+from dispatcher.ids import (
+    ALPHABET,
+    EPOCH,
+    MILLISECOND,
+    InvalidId,
+    Prefix,
+    first_id,
+    new_id,
+    parse,
+    range_of,
+    show,
+    time_of,
+)
 
 # Pairs of the TypeID specification's own test vectors.
 VECTORS = [
@@ -113,3 +125,43 @@ class TestTime:
     def test_slack_moves_the_moment(self) -> None:
         assert first_id(MADE_AT, slack=timedelta(minutes=1)) == first_id(MADE_AT + timedelta(minutes=1))
         assert first_id(MADE_AT, slack=timedelta(minutes=-1)) == first_id(MADE_AT - timedelta(minutes=1))
+
+
+class TestRangeOf:
+    @given(st.uuids(), st.integers(min_value=8, max_value=26))
+    def test_a_beginning_stands_for_every_id_that_begins_so(self, value: UUID, length: int) -> None:
+        text = show(Prefix.EVENT, value)[: len("evt_") + length]
+        first, last = range_of(Prefix.EVENT, text)
+        assert first <= value <= last
+        for end, outside in ((first, first.int - 1), (last, last.int + 1)):
+            assert show(Prefix.EVENT, end).startswith(text)
+            if 0 <= outside < 2**128:
+                assert not show(Prefix.EVENT, UUID(int=outside)).startswith(text)
+
+    def test_a_whole_id_stands_for_itself(self) -> None:
+        value = UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+        assert range_of(Prefix.EVENT, "evt_01h455vb4pex5vsknk084sn02q") == (value, value)
+
+    def test_the_shortest_stands_for_a_second_or_so(self) -> None:
+        first, last = range_of(Prefix.EVENT, "evt_01h455vb")
+        assert time_of(last) - time_of(first) == timedelta(milliseconds=1023)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "evt_",
+            "evt_01h455v",
+            "del_01h455vb4",
+            "01h455vb4",
+            "evt_01h455vu4",
+            "evt_01H455VB4",
+            "evt_81h455vb4",
+            "evt_01h455vb4pex5vsknk084sn02qq",
+            "evt__01h455vb4",
+            "evt_01h455vb\u0660",
+        ],
+    )
+    def test_what_is_no_beginning_is_refused(self, text: str) -> None:
+        with pytest.raises(InvalidId):
+            range_of(Prefix.EVENT, text)

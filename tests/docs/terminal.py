@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any
 
 from tests.docs.markdown import ROOT, Block
@@ -102,13 +102,23 @@ class Window:
 
 
 class Reader:
-    """One reader of one page, in a checkout."""
+    """One reader of one page, in a checkout. `ports` and `elsewhere` say what of ours stands for the ports and the
+    foreign addresses of the page, `seen` which ids the reader has from before, by their prefixes."""
 
-    def __init__(self, home: Path, platform: Platform, ports: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        home: Path,
+        platform: Platform,
+        *,
+        ports: Mapping[str, str],
+        elsewhere: Mapping[str, str],
+        seen: Mapping[str, str],
+    ) -> None:
         self._home = home
-        self._url, self._ports = platform.url, ports
+        self._addresses = {URL: platform.url, **elsewhere}
+        self._ports = ports
         # What `make run` printed.
-        self._seen = {"sgn_pro_": platform.keys["provider"], "sgn_mer_": platform.keys["merchant"]}
+        self._seen = {"sgn_pro_": platform.keys["provider"], "sgn_mer_": platform.keys["merchant"], **seen}
         self._windows: dict[str, Window] = {}
         for name in ("manage.py", ".venv", "docs"):
             (home / name).symlink_to(ROOT / name)
@@ -127,9 +137,12 @@ class Reader:
     def close(self) -> None:
         for window in self._windows.values():
             window.close()
+        self._kill_shell()
+        self._shell.communicate()
+
+    def _kill_shell(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._shell.pid, signal.SIGKILL)
-        self._shell.communicate()
 
     def follow(self, block: Block) -> None:
         """Do what the block says. Raises AssertionError where something else comes of it."""
@@ -155,9 +168,13 @@ class Reader:
         self._shell.stdin.write(f". ./.command < /dev/null 2> ./.errors; printf '\\n%s %s\\n' {end} $?\n")
         self._shell.stdin.flush()
         lines: list[str] = []
+        # What never ends is ended, and the test with it.
+        patience = Timer(PATIENCE_S, self._kill_shell)
+        patience.start()
         while not (line := self._shell.stdout.readline()).startswith(f"{end} "):
             assert line, f"{block.place}: the shell ended in\n{text}"
             lines.append(line)
+        patience.cancel()
         output = "".join(lines).removesuffix("\n")
         told = f"{block.place}\n$ {text}\n{output}\n{self._errors.read_text()}"
         assert line.split()[1] == "0", told
@@ -172,15 +189,17 @@ class Reader:
     def _open(self, block: Block) -> None:
         typed = list(commands(block))
         text = "\n".join(self._ours(command.text) for command in typed)
-        process = subprocess.Popen(
-            ["bash", "--noprofile", "--norc", "-e", "-c", text],
-            cwd=self._home,
-            env=self._environment | {"PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        with self._errors.open("a") as errors:
+            process = subprocess.Popen(
+                ["bash", "--noprofile", "--norc", "-e", "-c", text],
+                cwd=self._home,
+                env=self._environment | {"PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
         window = self._windows[block.marks["terminal"]] = Window(process)
         window.start_reading()
         if typed[-1].shown:
@@ -193,7 +212,8 @@ class Reader:
         deadline = time.monotonic() + PATIENCE_S
         while not fits(shown, self._theirs("".join(window.lines))):
             is_late = time.monotonic() > deadline
-            assert not is_late, f"{block.place}: this is shown\n{''.join(window.lines)}instead of\n" + "\n".join(shown)
+            came = "".join(window.lines) + self._errors.read_text()
+            assert not is_late, f"{block.place}: this is shown\n{came}instead of\n" + "\n".join(shown)
             time.sleep(0.05)
         self._remember("".join(window.lines))
 
@@ -203,13 +223,15 @@ class Reader:
                 self._seen[found[1]] = found[0]
 
     def _ours(self, text: str) -> str:
-        text = text.replace(URL, self._url)
+        for theirs, ours in self._addresses.items():
+            text = text.replace(theirs, ours)
         for theirs, ours in self._ports.items():
             text = re.sub(rf"\b{theirs}\b", ours, text)
         return PLACE.sub(lambda place: self._seen.get(place[1], place[0]), text)
 
     def _theirs(self, output: str) -> str:
-        output = output.replace(self._url, URL)
+        for theirs, ours in self._addresses.items():
+            output = output.replace(ours, theirs)
         for theirs, ours in self._ports.items():
             output = re.sub(rf":{ours}\b", f":{theirs}", output)
         return output

@@ -9,11 +9,12 @@ from config.docs.__main__ import main
 from config.docs.pages import pages, with_part
 from config.docs.settings_page import documented
 from config.docs.variables import INTERNAL
+from dispatcher.profiles.catalogue import PROFILES
 from tests.docs.markdown import DOCS, ROOT
 
 SOURCES = ("config", "deliveries", "subscriptions", "dispatcher")
-READ = re.compile(r"environ(?:\.get\(|\[)\s*\"([A-Z_]+)\"")
-NOT_OURS = {"DJANGO_SETTINGS_MODULE", "SSLKEYLOGFILE"}
+READ = re.compile(r"\bos\.environ(?:\.get\(|\[)\s*\"([A-Z_]+)\"")
+NOT_OURS = {"DJANGO_SETTINGS_MODULE", "SSLKEYLOGFILE", "PATH"}
 
 
 def test_settings_commands_and_tables_are_up_to_date() -> None:
@@ -27,6 +28,12 @@ def test_a_variable_that_is_read_beside_the_settings_is_documented_or_known_to_b
     read = {name for text in texts for name in READ.findall(text)}
     assert read - NOT_OURS - set(documented()) - INTERNAL.keys() == set()
     assert "PROMETHEUS_MULTIPROC_DIR" in read
+
+
+def test_the_number_of_formats_is_the_one_that_is_told() -> None:
+    assert len(PROFILES) == 21
+    assert "Twenty-one come" in (ROOT / "README.md").read_text("utf-8")
+    assert "Twenty-one come" in (DOCS / "concepts.md").read_text("utf-8")
 
 
 def test_what_stands_around_a_part_stays() -> None:

@@ -31,7 +31,12 @@ from tests.subscriptions.conftest import NOW, URL, Person, make_person, make_typ
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 PUBLIC = (docs_views.schema, docs_views.docs, key_views.key_set, key_views.key_file, pages.unsubscribe, pages.confirm)
-REDIRECTS = {"/": "/admin/", "/admin": "/admin/", "/portal": "/portal/"}
+REDIRECTS = {
+    "/": "/portal/",
+    "/admin": "/admin/",
+    "/portal": "/portal/",
+    "/favicon.ico": "/static/portal/mark.svg",
+}
 PORTAL = "/portal/<str:merchant>/"
 # Where a merchant's pages begin; what else is below /portal/ is the way in, and tells nothing of anybody.
 FOR_ANY_STAFF = {

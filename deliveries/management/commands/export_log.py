@@ -60,7 +60,7 @@ class Command(BaseCommand):
             page = log_files.read(wanted, after=after)
             file.write(page.text)
             count, after = count + page.deliveries, page.last or after
-            is_end = page.deliveries < wanted.page_most
+            is_end = page.is_end
             if count - told >= TELL_EVERY:
                 told = count
                 self.stderr.write(f"{count} deliveries, {within(after, since=wanted.since, until=until):.0%}")

@@ -5,7 +5,7 @@
     for (const part of document.querySelectorAll("[data-shown-by]")) {
       const [name, values] = part.dataset.shownBy.split("=");
       const chosen = document.querySelector(`input[name="${name}"]:checked, select[name="${name}"]`);
-      part.hidden = !values.split("|").includes(chosen?.value);
+      part.classList.toggle("is-shown", values.split("|").includes(chosen?.value));
     }
   };
 
@@ -45,7 +45,6 @@
         found += line.hidden ? 0 : 1;
       }
       group.hidden = !found;
-      if (wanted && found) group.open = true;
     }
   };
 

@@ -2,7 +2,6 @@
 (() => {
   "use strict";
   const root = document.documentElement;
-  root.classList.add("scripted");
 
   // --- Theme: system, light, dark, remembered -------------------------------------------------------------------------
   const THEMES = ["system", "light", "dark"];
@@ -20,7 +19,6 @@
   };
   const nameThemes = (part) => {
     for (const button of part.querySelectorAll("[data-theme-switch]")) {
-      button.hidden = false;
       const name = button.querySelector("[data-theme-name]");
       if (name) name.textContent = `Theme: ${themeNow()}`;
     }
@@ -88,7 +86,6 @@
   const prepare = (part) => {
     showTimes(part);
     nameThemes(part);
-    for (const button of part.querySelectorAll(".copy[hidden], [data-scripted][hidden]")) button.hidden = false;
     for (const form of part.querySelectorAll("form[data-submit-at-once]")) form.requestSubmit();
   };
   document.addEventListener("DOMContentLoaded", () => {

@@ -84,6 +84,17 @@ class TestFailedForGood:
             "attempts": 1,
         }
 
+    def test_a_lane_that_is_held_and_due_again_is_told_of_once(
+        self, endpoint: Endpoint, drain: HandDrain, publish_many: Publish
+    ) -> None:
+        """It had more than the drain could carry, so the next turn finds it among its own and among those due."""
+        publish_many("alice", 4, now=NOW)
+        Lane.objects.update(reported_at=NOW - timedelta(days=1))
+        picks = drain.turn(now=NOW, free=2).picks
+        assert len(picks) == 2
+        drain.turn(now=NOW, results=[result(picks[0], Reason.DELIVERED, now=NOW)])
+        assert told() == ["signet.endpoint.recovered"]
+
     def test_what_is_tried_again_or_arrives_is_not_told(
         self, endpoint: Endpoint, drain: HandDrain, publish_many: Publish
     ) -> None:

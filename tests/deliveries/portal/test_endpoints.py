@@ -90,7 +90,7 @@ class TestHealth:
         text = alice.read(page(endpoint))
         assert "Why is this failing? Answered 500. Look into the receiver's own log at the time of the attempt." in text
         assert "Waiting 1 event, next try" in text
-        assert f"Disabled in 3 d" in text or "Disabled in 4 d" in text
+        assert "Disabled in 3 d" in text or "Disabled in 4 d" in text
         assert "Test it now Change the URL" in text
 
     def test_an_endpoint_that_was_disabled_offers_what_helps(self, alice: Visitor, endpoint: Endpoint) -> None:

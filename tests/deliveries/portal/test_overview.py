@@ -9,6 +9,9 @@ import pytest
 from deliveries.models import Lane
 from deliveries.portal.periods import chosen
 from subscriptions.models import Endpoint
+from subscriptions.services.endpoint_channels import UNSUBSCRIBED, UNVERIFIED
+from subscriptions.services.endpoints import FAILING
+from subscriptions.services.holds import HELD
 from tests.deliveries.portal.figures import count_hour, hours_ago
 from tests.deliveries.portal.visitors import Visitor, words_of
 
@@ -103,18 +106,21 @@ class TestAttention:
         assert "3 endpoints need you" in alice.read("")
 
     @pytest.mark.parametrize(
-        ("reason", "words"),
+        ("reason", "words", "advice"),
         [
-            ("failing", "Disabled after days in which it took nothing"),
-            ("http_gone", "Disabled: the receiver answered 410, it wants no more"),
-            ("held", "Held by the provider's operators"),
-            ("unsubscribed", "The owner of the address wants nothing more"),
-            ("something new", "Disabled"),
+            (FAILING, "Disabled after days in which it took nothing", "Mend the receiver"),
+            ("http_gone", "Disabled: the receiver answered 410, it wants no more", "Mend the receiver"),
+            (HELD, "Held by the provider's operators", "Ask the provider why."),
+            (UNVERIFIED, "The owner of the address has not confirmed it yet", "Send a new code"),
+            (UNSUBSCRIBED, "The owner of the address wants nothing more", "Delete this endpoint"),
+            ("something new", "Disabled", "Mend the receiver"),
         ],
     )
-    def test_why_it_is_off(self, alice: Visitor, make_endpoint: Make, reason: str, words: str) -> None:
+    def test_why_it_is_off(self, alice: Visitor, make_endpoint: Make, reason: str, words: str, advice: str) -> None:
         make_endpoint(alice.merchant, is_active=False, disabled_reason=reason)
-        assert alice.get("").context["attention"][0].title == words
+        (found,) = alice.get("").context["attention"]
+        assert found.title == words
+        assert advice in found.advice
 
 
 class TestFirstSteps:

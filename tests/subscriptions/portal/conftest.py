@@ -43,9 +43,13 @@ def browser(alice: Person) -> Browser:
 
 
 @pytest.fixture
-def page(alice: Person) -> Callable[[str], str]:
+def page(alice: Person) -> Callable[..., str]:
     """The address of a page of Alice's."""
-    return lambda path="": f"/portal/{alice.merchant.public_id}/{path}"
+
+    def address(path: str = "") -> str:
+        return f"/portal/{alice.merchant.public_id}/{path}"
+
+    return address
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from subscriptions.models import ApiKey, AuditEntry
-from subscriptions.services import keys
+from subscriptions.services import keys, portal_links
 from tests.subscriptions.conftest import NOW, Person
 from tests.subscriptions.portal.conftest import Browser
 
@@ -60,11 +60,9 @@ def test_revoked_only_after_the_question(developer: Client, alice: Person, page:
     key = make(alice)
     path = page(f"keys/{key.public_id}/revoke")
     assert key.prefix in developer.get(path).content.decode()
-    key.refresh_from_db()
-    assert key.revoked_at is None
+    assert ApiKey.objects.filter(id=key.id, revoked_at=None).exists()
     assert developer.post(path).headers["Location"] == page("keys/")
-    key.refresh_from_db()
-    assert key.revoked_at is not None
+    assert not ApiKey.objects.filter(id=key.id, revoked_at=None).exists()
     assert developer.post(path).status_code == 404
     assert key.prefix not in developer.get(page("keys/")).content.decode()
     assert key.prefix in developer.get(page("keys/?all=1")).content.decode()
@@ -100,3 +98,15 @@ def test_four_statements_however_many(
     assert [row.name for row in shown.context["page"].rows[:2]] == ["Key 59", "Key 58"]
     rest = developer.get(page("keys/"), {"before": shown.context["page"].next_before})
     assert len(rest.context["page"].rows) == 11
+
+
+def test_who_came_by_a_link_makes_no_key(alice: Person, page: Any) -> None:
+    """The visit ends within hours; the key would not."""
+    made = portal_links.create(merchant=alice.merchant, data={}, now=timezone.now(), actor="system")
+    client = Client()
+    assert client.post(f"/portal/enter/{made.token}").status_code in {302, 303}
+    assert client.get(page("keys/")).status_code == 200
+    assert "keys/new" not in client.get(page("keys/")).content.decode()
+    for answer in (client.get(page("keys/new")), client.post(page("keys/new"), {"name": "Mine", "days": ""})):
+        assert answer.status_code == 403
+    assert not ApiKey.objects.filter(name="Mine").exists()

@@ -114,8 +114,8 @@ class TestPage:
         assert second.post(path).status_code == 404
         assert second.get(f"/portal/{alice.merchant.public_id}/team/").status_code == 302
 
-    def test_used_expired_and_forged_are_told_alike(self, alice: Person) -> None:
-        used, old, of_deleted = make(alice), make(alice, expires_in=60), make(alice)
+    def test_used_expired_and_forged_are_told_alike(self, alice: Person, bob: Person) -> None:
+        used, old, of_deleted = make(bob), make(bob, expires_in=60), make(alice)
         Client().post(used)
         merchants.delete(merchant=alice.merchant, now=timezone.now(), actor="system")
         answers = [Client().post(path) for path in (used, of_deleted, "/portal/enter/x", f"/portal/enter/{'a' * 43}")]
@@ -144,7 +144,7 @@ class TestPage:
         session = client.session
         session["x"] = 1
         session.save()
-        planted = session.session_key
+        planted = str(session.session_key)
         client.cookies["sessionid"] = planted
         client.post(make(alice))
         assert client.session.session_key != planted

@@ -1,0 +1,1 @@
+"""A platform of thousands of endpoints in one process: the engine's own decisions over tables in memory."""
