@@ -48,14 +48,19 @@ def _faults(event: NewEvent, *, is_payload_checked: bool) -> Iterator[tuple[str,
         yield "type", "reserved", RESERVED
     if event.id is not None and not _ID_FORM.fullmatch(event.id):
         yield "id", "invalid", f"1 to {EXTERNAL_ID_LENGTH} visible ASCII characters without spaces."
-    if event.idempotency_key is not None and not (1 <= len(event.idempotency_key) <= KEY_LENGTH):
-        yield "idempotency_key", "invalid", f"1 to {KEY_LENGTH} characters."
-    if event.idempotency_key is not None and "\0" in event.idempotency_key:
-        yield "idempotency_key", "invalid", "An idempotency key has no control characters."
+    if event.idempotency_key is not None:
+        yield from _key_faults(event.idempotency_key)
     if event.occurred_at is not None and event.occurred_at.tzinfo is None:
         yield "occurred_at", "invalid", "A time with an offset, e.g. 2026-01-31T12:00:00Z."
     if not is_payload_checked:
         yield from _payload_faults(event.payload)
+
+
+def _key_faults(key: str) -> Iterator[tuple[str, str, str]]:
+    if not 1 <= len(key) <= KEY_LENGTH:
+        yield "idempotency_key", "invalid", f"1 to {KEY_LENGTH} characters."
+    if "\0" in key:
+        yield "idempotency_key", "invalid", "An idempotency key has no control characters."
 
 
 def _payload_faults(payload: bytes) -> Iterator[tuple[str, str, str]]:

@@ -15,7 +15,7 @@ from deliveries.services import merchant_retention, retention
 class Command(BaseCommand):
     help = (
         "Delete events older than RETENTION_DAYS with their deliveries and attempts, statistics of that age, and "
-        "expired idempotency keys; then what merchants keep for a shorter time. Nothing that is still pending is deleted."
+        "expired idempotency keys; then what merchants keep for a shorter time. Nothing that is pending is deleted."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

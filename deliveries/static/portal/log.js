@@ -20,7 +20,7 @@
     const id = panel().dataset.id;
     place().replaceChildren();
     mark("");
-    if (!keepsAddress) history.pushState({}, "", withoutPanel());
+    if (!keepsAddress) history.pushState({ htmx: true }, "", withoutPanel());
     document.querySelector(`#log-rows tr[data-id="${id}"] .row-main`)?.focus();
   };
   const open = (row) => row?.querySelector(".row-main")?.click();
@@ -46,7 +46,7 @@
     }
   });
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.detail.target.id === "panel-place" && panel()) {
+    if (event.detail.target?.id === "panel-place" && panel()) {
       mark(panel().dataset.id);
       panel().focus({ preventScroll: true });
     }
@@ -56,7 +56,10 @@
     if (back && place()) back.value = location.pathname + location.search;
   });
   // The address tells which delivery is open: the back button closes or changes the panel.
-  addEventListener("popstate", () => location.reload());
+  // htmx fetches what its own entries showed; an entry without a mark is older than its first.
+  addEventListener("popstate", (event) => {
+    if (!event.state?.htmx) location.reload();
+  });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape" && panel() && !document.querySelector("dialog[open]")) close();
@@ -88,7 +91,7 @@
   let picked = new Set();
   const prints = () => new Map(rows().map((row) => [row.dataset.id, row.textContent.replace(/\s+/g, " ")]));
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.detail.target.id !== "log-rows") return;
+    if (event.detail.target?.id !== "log-rows") return;
     known = prints();
     picked = new Set(picks().filter((box) => box.checked).map((box) => box.value));
   });
