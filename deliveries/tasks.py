@@ -12,7 +12,7 @@ from django.utils import timezone
 from deliveries import doorbell
 from deliveries.channels import account_letters, notices, questions
 from deliveries.engine import process, stopping
-from deliveries.services import exports, expunges, lanes, operations, replays, retention_runs, statistics
+from deliveries.services import exports, expunges, lanes, operations, partitions, replays, retention_runs, statistics
 from deliveries.services import publish as publish_event
 from deliveries.services import sweep as sweeping
 from deliveries.services.alone import alone
@@ -32,8 +32,9 @@ def drain() -> None:
 
 @shared_task(name="deliveries.sweep", ignore_result=True)
 def sweep() -> None:
-    """Repair what a crash or a lost doorbell left behind."""
+    """Repair what a crash or a lost doorbell left behind, and see to it that the next days have partitions."""
     sweeping.sweep()
+    partitions.keep_ahead(now=timezone.now())
     bell.ring_for_notices(due_notices(now=timezone.now()))
 
 

@@ -24,6 +24,8 @@ class AdvisoryLock(IntEnum):
     # written into files.
     RETENTION = 7_242_016_357
     # One run at a time; another would only look through the same events.
+    PARTITIONS = 7_242_016_358
+    # One change of the ledger's partitions at a time: two would make the same day.
     RECOUNT = 7_242_016_351
     # Two that repair the same difference would add it twice.
 

@@ -207,7 +207,8 @@ Routers ask `/readyz?exclude=deliveries`: publishing works while deliveries stal
             ),
             Variable(
                 "RETENTION_DAYS",
-                "How long the log is kept. A merchant may have [a shorter time](privacy.md)",
+                "How long the log is kept, in whole days (UTC). [What it costs](storage.md). A merchant may have "
+                "[a shorter time](privacy.md)",
             ),
             Variable(
                 "DISABLE_AFTER_DAYS",

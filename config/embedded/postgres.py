@@ -28,6 +28,8 @@ SETTINGS = {
     "listen_addresses": "''",
     "unix_socket_permissions": "0700",
     "max_connections": "100",
+    # What names no days locks every partition with its indexes: a thousand where 100 days are kept.
+    "max_locks_per_transaction": "256",
     "shared_buffers": "256MB",
     "effective_cache_size": "1GB",
     "random_page_cost": "1.1",

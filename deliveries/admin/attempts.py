@@ -14,6 +14,7 @@ from deliveries.admin.reasons import GROUPS, colour_of, in_words
 from deliveries.admin.rows import milliseconds, phases
 from deliveries.admin.terms import events_named
 from deliveries.models import Attempt, Delivery, Event
+from deliveries.selectors.events import owed_for
 from dispatcher.ids import Prefix, show
 from dispatcher.words import WORDS
 from subscriptions.admin.columns import (
@@ -135,7 +136,7 @@ class AttemptAdmin(LogAdmin[Attempt]):
 
 
 def _of_events(event_ids: list[UUID]) -> Found:
-    return Found(Q(delivery_id__in=Delivery.objects.filter(event_id__in=event_ids).values("id")))
+    return Found(Q(delivery_id__in=list(Delivery.objects.filter(owed_for(event_ids)).values_list("id", flat=True))))
 
 
 def _pointed_at(delivery: Delivery | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from deliveries.admin.replays import begin_address, may_resend
 from deliveries.admin.rows import attempt_rows, delivery_status, last_result
 from deliveries.admin.terms import events_named, merchants_named
 from deliveries.models import Attempt, Delivery
+from deliveries.selectors.events import owed_for
 from deliveries.services import replay
 from dispatcher.ids import Prefix, show
 from subscriptions.admin.base import actor_of
@@ -83,14 +84,14 @@ class DeliveryAdmin(LogAdmin[Delivery]):
     def find_id(self, prefix: Prefix, row_id: UUID, term: str) -> Found | None:
         match prefix:
             case Prefix.EVENT:
-                return Found(Q(event_id__in=[row_id, *events_named(term)]))
+                return Found(owed_for([row_id, *events_named(term)]))
             case Prefix.ATTEMPT:
-                return Found(Q(id__in=Attempt.objects.filter(id=row_id).values("delivery_id")))
+                return Found(Q(id__in=list(Attempt.objects.filter(id=row_id).values_list("delivery_id", flat=True))))
         return super().find_id(prefix, row_id, term)
 
     def find_text(self, term: str) -> Found | None:
         if ids := events_named(term):
-            return Found(Q(event_id__in=ids))
+            return Found(owed_for(ids))
         ids = merchants_named(term)
         return Found(Q(owner_id__in=ids)) if ids else None
 

@@ -1,8 +1,13 @@
 """The engine's SQL. Each statement serves a whole group, however large: their number does not grow with the work.
 
-A turn is one transaction: RECORD, LOCK_LANES, (INTERRUPT, SETTLE when needed,) PICK, SAVE_LANES, (TELL if needed).
-Lane rows are always locked in the order of their ids, or with SKIP LOCKED, so that turns and publishers cannot
-deadlock.
+A turn is one transaction: RECORD, LOCK_LANES, (INTERRUPT, SETTLE when needed,) PICK, READ, SAVE_LANES, (TELL if
+needed). Lane rows are always locked in the order of their ids, or with SKIP LOCKED, so that turns and publishers
+cannot deadlock.
+
+The planner looks only into the partitions of those days that a statement names. Therefore what is due is picked by one
+statement and read by the next, which knows the ids. Deliveries are named one by one (`= ANY`), their events are
+asked for between two ids, and then one by one in a LATERAL: of a range alone the planner thinks that it holds one row,
+for the newest ids are in no statistics yet, and compares each row with each.
 
 Arrays travel in binary (`%b`): as text, psycopg looks at every character of every header block for quotes, which cost
 11 µs an element against 0.6 µs.
@@ -42,6 +47,7 @@ changed AS (
         last_reason = r.reason, last_status = r.response_status, last_attempt_at = r.started_at,
         finished_at = CASE WHEN r.status IN ('delivered', 'failed') THEN r.finished_at END
     FROM result r WHERE d.id = r.delivery_id AND d.attempts_made = r.number - 1
+    AND d.id = ANY (%(delivery_ids)b::uuid[])
     RETURNING d.id, d.next_attempt_at, r.is_ordered, r.attempt_id, r.endpoint_id, d.owner_id, d.event_type, r.status,
         r.started_at, r.total_ms
 ),
@@ -124,19 +130,18 @@ due AS MATERIALIZED (
 SELECT * FROM touched UNION ALL SELECT * FROM due
 """  # noqa: S608 - built from the constant above
 
-_PICKED = """
-picked AS MATERIALIZED (
-    SELECT w.place, p.* FROM unnest(%(lanes)b::uuid[], %(rooms)b::int[]) WITH ORDINALITY AS w (endpoint_id, room, place)
-    CROSS JOIN LATERAL (
-        SELECT e.endpoint_id, e.delivery_id, e.due_at, e.trigger FROM deliveries_laneentry e
-        WHERE e.endpoint_id = w.endpoint_id AND e.due_at <= %(now)s AND e.delivery_id <> ALL (%(flying)b::uuid[])
-        ORDER BY e.due_at, e.delivery_id LIMIT w.room
-    ) p
-    LIMIT %(limit)s
-)
+PICK = """
+SELECT p.* FROM unnest(%(lanes)b::uuid[], %(rooms)b::int[]) AS w (endpoint_id, room)
+CROSS JOIN LATERAL (
+    SELECT e.endpoint_id, e.delivery_id, e.due_at, e.trigger FROM deliveries_laneentry e
+    WHERE e.endpoint_id = w.endpoint_id AND e.due_at <= %(now)s AND e.delivery_id <> ALL (%(flying)b::uuid[])
+    ORDER BY e.due_at, e.delivery_id LIMIT w.room
+) p
+-- Lane by lane, as they are named: it stops where it has enough.
+LIMIT %(limit)s
 """
 
-_PICK_COLUMNS = """
+_READ_COLUMNS = """
     p.endpoint_id, p.delivery_id, p.due_at,
     -- Whatever made it due: statistics leave these attempts out.
     CASE WHEN v.is_test THEN 'test' ELSE p.trigger END AS trigger,
@@ -145,25 +150,25 @@ _PICK_COLUMNS = """
     v.traceparent
 """
 
-PICK = f"""
-WITH {_PICKED}
-SELECT {_PICK_COLUMNS}
-FROM picked p
-JOIN deliveries_delivery d ON d.id = p.delivery_id
-JOIN deliveries_event v ON v.id = d.event_id
-ORDER BY p.due_at, p.delivery_id
-"""  # noqa: S608 - built from the constants above
+_READ_FROM = """
+FROM unnest(%(endpoint_ids)b::uuid[], %(delivery_ids)b::uuid[], %(due)b::timestamptz[], %(triggers)b::text[])
+    WITH ORDINALITY AS p (endpoint_id, delivery_id, due_at, trigger, place)
+JOIN deliveries_delivery d ON d.id = p.delivery_id AND d.id = ANY (%(delivery_ids)b::uuid[])
+CROSS JOIN LATERAL (
+    SELECT x.id, x.external_id, x.type, x.account, x.payload, x.occurred_at, x.merchant_id, x.is_live, x.is_test,
+        x.traceparent
+    FROM deliveries_event x WHERE x.id = d.event_id AND x.id BETWEEN %(low)s AND %(high)s LIMIT 1
+) v
+"""
 
-PICK_WITHIN = f"""
-WITH {_PICKED},
-sized AS (
-    SELECT {_PICK_COLUMNS},
+READ = f"SELECT {_READ_COLUMNS} {_READ_FROM} ORDER BY p.due_at, p.delivery_id"
+
+READ_WITHIN = f"""
+WITH sized AS (
+    SELECT {_READ_COLUMNS},
         -- What is stored apart is not fetched for its length.
-        sum(octet_length(v.payload)) OVER (ORDER BY p.place, p.due_at, p.delivery_id)
-            - octet_length(v.payload) AS bytes_before
-    FROM picked p
-    JOIN deliveries_delivery d ON d.id = p.delivery_id
-    JOIN deliveries_event v ON v.id = d.event_id
+        sum(octet_length(v.payload)) OVER (ORDER BY p.place) - octet_length(v.payload) AS bytes_before
+    {_READ_FROM}
 )
 SELECT endpoint_id, delivery_id, due_at, trigger, attempts_made, attempts_counted, attempts_uncounted,
     id, external_id, type, account, payload, occurred_at, merchant_id, is_live, next_attempt_at,
@@ -247,8 +252,11 @@ WITH lost AS MATERIALIZED (
         d.attempts_uncounted + 1 >= %(most)s AS is_poison,
         CASE WHEN d.attempts_uncounted + 1 >= %(most)s THEN 'held' ELSE d.status END AS leaves
     FROM unnest(%(attempt_ids)b::uuid[], %(delivery_ids)b::uuid[]) AS a (attempt_id, delivery_id)
-    JOIN deliveries_delivery d ON d.id = a.delivery_id
-    JOIN deliveries_event v ON v.id = d.event_id
+    JOIN deliveries_delivery d ON d.id = a.delivery_id AND d.id = ANY (%(delivery_ids)b::uuid[])
+    CROSS JOIN LATERAL (
+        SELECT x.is_test FROM deliveries_event x
+        WHERE x.id = d.event_id AND x.id BETWEEN %(low)s AND %(high)s LIMIT 1
+    ) v
     JOIN deliveries_laneentry e ON e.delivery_id = d.id
     JOIN subscriptions_endpoint p ON p.id = d.endpoint_id
 ),
@@ -257,7 +265,7 @@ changed AS (
         last_reason = 'interrupted', last_status = NULL, last_attempt_at = %(now)s,
         status = lost.leaves,
         next_attempt_at = CASE WHEN NOT lost.is_poison THEN d.next_attempt_at END
-    FROM lost WHERE d.id = lost.id
+    FROM lost WHERE d.id = lost.id AND d.id = ANY (%(delivery_ids)b::uuid[])
 ),
 set_aside AS (
     DELETE FROM deliveries_laneentry e USING lost WHERE e.delivery_id = lost.id AND lost.is_poison
@@ -279,24 +287,25 @@ WHERE trigger <> 'test'
 HAVING count(*) > 0
 """
 
-SETTLE = """
-WITH taken AS (
-    DELETE FROM deliveries_laneentry WHERE delivery_id IN (
-        SELECT e.delivery_id FROM unnest(%(lanes)b::uuid[]) AS w (endpoint_id)
-        CROSS JOIN LATERAL (
-            SELECT delivery_id FROM deliveries_laneentry x
-            WHERE x.endpoint_id = w.endpoint_id AND x.delivery_id <> ALL (%(flying)b::uuid[]) LIMIT %(limit)s
-        ) e
-        LIMIT %(limit)s
-    )
-    RETURNING delivery_id
+TAKE_OUT = """
+DELETE FROM deliveries_laneentry WHERE delivery_id IN (
+    SELECT e.delivery_id FROM unnest(%(lanes)b::uuid[]) AS w (endpoint_id)
+    CROSS JOIN LATERAL (
+        SELECT delivery_id FROM deliveries_laneentry x
+        WHERE x.endpoint_id = w.endpoint_id AND x.delivery_id <> ALL (%(flying)b::uuid[]) LIMIT %(limit)s
+    ) e
+    LIMIT %(limit)s
 )
+RETURNING delivery_id
+"""
+
+SETTLE = """
 UPDATE deliveries_delivery d SET
     status = CASE WHEN p.deleted_at IS NULL THEN 'held' ELSE 'cancelled' END,
     next_attempt_at = NULL,
     finished_at = CASE WHEN p.deleted_at IS NULL THEN NULL ELSE %(now)s::timestamptz END
-FROM taken, subscriptions_endpoint p
-WHERE d.id = taken.delivery_id AND p.id = d.endpoint_id
+FROM unnest(%(delivery_ids)b::uuid[]) AS taken (delivery_id), subscriptions_endpoint p
+WHERE d.id = taken.delivery_id AND d.id = ANY (%(delivery_ids)b::uuid[]) AND p.id = d.endpoint_id
 """
 
 OPEN_VERSIONS = """

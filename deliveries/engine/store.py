@@ -11,6 +11,7 @@ import psycopg
 from django.conf import settings
 from django.db import connection as django_connection
 
+from deliveries import id_ranges
 from deliveries.engine import statements
 from deliveries.engine.news import News, arrays
 from deliveries.engine.values import HeldLane, LaneRow, Pick, Result
@@ -132,30 +133,45 @@ class Store:
                 "delivery_ids": list(delivery_ids),
                 "most": MOST_UNCOUNTED,
                 "now": now,
+                **id_ranges.of_all(delivery_ids).params,
             },
         )
 
     def settle(self, lanes: Sequence[UUID], *, flying: Sequence[UUID], now: datetime) -> None:
         """Hold what waits for a disabled endpoint, cancel what waits for a deleted one."""
-        params = {"lanes": list(lanes), "flying": list(flying), "now": now, "limit": SETTLE_ROWS}
-        self._open.execute(statements.SETTLE, params)
+        params = {"lanes": list(lanes), "flying": list(flying), "limit": SETTLE_ROWS}
+        if taken := [delivery_id for (delivery_id,) in self._fetch(statements.TAKE_OUT, params)]:
+            self._open.execute(statements.SETTLE, {"delivery_ids": taken, "now": now})
 
     def pick(
         self, rooms: dict[UUID, int], *, flying: Sequence[UUID], limit: int, most_bytes: int, now: datetime
     ) -> list[Pick]:
         """Up to so many due deliveries of each lane and `limit` in all, until their payloads make `most_bytes` or more;
         earlier lanes are served first."""
-        # Sizes are only looked at where the largest payloads would be too much: it takes a fifth longer.
-        is_within = min(limit, sum(rooms.values())) * settings.PAYLOAD_MAX_BYTES <= most_bytes
-        statement = statements.PICK if is_within else statements.PICK_WITHIN
         params = {
             "lanes": list(rooms),
             "rooms": list(rooms.values()),
             "flying": list(flying),
             "limit": limit,
-            "most_bytes": most_bytes,
             "now": now,
         }
+        entries = self._fetch(statements.PICK, params)
+        return self._read(entries, most_bytes=most_bytes) if entries else []
+
+    def _read(self, entries: Sequence[tuple[UUID, UUID, datetime, str]], *, most_bytes: int) -> list[Pick]:
+        """The deliveries of these entries, with what is to be sent."""
+        # Sizes are only looked at where the largest payloads would be too much: it takes a fifth longer.
+        is_within = len(entries) * settings.PAYLOAD_MAX_BYTES <= most_bytes
+        endpoint_ids, delivery_ids, due, triggers = map(list, zip(*entries, strict=True))
+        params = {
+            "endpoint_ids": endpoint_ids,
+            "delivery_ids": delivery_ids,
+            "due": due,
+            "triggers": triggers,
+            "most_bytes": most_bytes,
+            **id_ranges.of_all(delivery_ids).params,
+        }
+        statement = statements.READ if is_within else statements.READ_WITHIN
         return [Pick(*row) for row in self._fetch(statement, params)]
 
     def arrange(self, lanes: Sequence[UUID]) -> bool:

@@ -66,8 +66,9 @@ def curl(tried: Attempt, body: Body) -> str:
 
 
 def _newest(found: panel.Panel) -> dict[str, object]:
-    """The newest attempt, which stands open. Its bodies are fetched by the row's id."""
-    return attempt_shown(Attempt.objects.get(id=found.steps[0].attempt.id), found.event)
+    """The newest attempt, which stands open. Its bodies are fetched by its delivery, which tells the day."""
+    newest = found.steps[0].attempt
+    return attempt_shown(Attempt.objects.get(delivery_id=newest.delivery_id, number=newest.number), found.event)
 
 
 def _lines(block: str) -> Sequence[tuple[str, str]]:

@@ -8,8 +8,11 @@ from uuid import UUID
 
 from django.db import connection
 
+from deliveries import id_ranges
 from deliveries.selectors import counts_sql
+from deliveries.selectors.log import FIRST_LOOK
 from deliveries.selectors.statistics import Figures
+from dispatcher.ids import first_id, new_id, time_of
 
 BY_ENDPOINT = f"""
 WITH counted AS (
@@ -34,7 +37,8 @@ FROM counted GROUP BY 1, 2
 NEWEST = """
 SELECT e.id, d.last_attempt_at, d.status FROM unnest(%(endpoints)s::uuid[]) AS e (id)
 CROSS JOIN LATERAL (
-    SELECT last_attempt_at, status FROM deliveries_delivery WHERE endpoint_id = e.id ORDER BY id DESC LIMIT 1
+    SELECT last_attempt_at, status FROM deliveries_delivery
+    WHERE endpoint_id = e.id AND id >= %(first)s AND id < %(end)s ORDER BY id DESC LIMIT 1
 ) d
 """
 
@@ -62,7 +66,15 @@ def read(*, owner_id: UUID, starts: Sequence[datetime], until: datetime) -> dict
 
 
 def newest(endpoint_ids: Sequence[UUID]) -> dict[UUID, tuple[datetime | None, str]]:
-    """When the newest delivery of each was tried last, and its status."""
+    """When the newest delivery of each was tried last, and its status. Most have one of the last days: all days are
+    gone through only for the others."""
+    floor = first_id(time_of(new_id()), slack=-FIRST_LOOK)
+    found = _newest(endpoint_ids, floor, id_ranges.LAST)
+    others = [endpoint_id for endpoint_id in endpoint_ids if endpoint_id not in found]
+    return found | (_newest(others, id_ranges.FIRST, floor) if others else {})
+
+
+def _newest(endpoint_ids: Sequence[UUID], first: UUID, end: UUID) -> dict[UUID, tuple[datetime | None, str]]:
     with connection.cursor() as cursor:
-        cursor.execute(NEWEST, {"endpoints": list(endpoint_ids)})
+        cursor.execute(NEWEST, {"endpoints": list(endpoint_ids), "first": first, "end": end})
         return {endpoint_id: (tried_at, status) for endpoint_id, tried_at, status in cursor.fetchall()}

@@ -11,7 +11,7 @@ from django.db import connection
 
 from deliveries.selectors import counts_sql
 from deliveries.selectors.statistics import HOUR, hour_of
-from dispatcher.ids import Prefix, show
+from dispatcher.ids import Prefix, first_id, show
 from dispatcher.streak import NOTICE, WARN_AT
 
 DAY = timedelta(days=1)
@@ -21,6 +21,8 @@ WAITING_MOST = 1_000
 # Entries of one lane that are counted; beyond it the number is a lower bound.
 NEWEST_MOST = 200
 # Deliveries of one endpoint, the newest, whose last reasons are looked at.
+TRIED_FOR = timedelta(days=7)
+# Retries of one go on for little more than a day. What was replayed after longer gives no reason here.
 
 FAILING = f"""
 WITH candidates AS MATERIALIZED (
@@ -70,7 +72,7 @@ FROM ranked r
 LEFT JOIN LATERAL (
     SELECT last_reason, (array_agg(last_status ORDER BY last_attempt_at DESC))[1] AS last_status FROM (
         SELECT last_reason, last_status, last_attempt_at FROM deliveries_delivery
-        WHERE endpoint_id = r.endpoint_id ORDER BY id DESC LIMIT %(newest)s
+        WHERE endpoint_id = r.endpoint_id AND id >= %(oldest)s ORDER BY id DESC LIMIT %(newest)s
     ) newest
     WHERE last_attempt_at >= %(since)s AND last_reason <> 'delivered'
     GROUP BY last_reason ORDER BY count(*) DESC, last_reason LIMIT 1
@@ -121,6 +123,7 @@ def failing(*, now: datetime, owner_id: UUID | None = None, limit: int = 20) -> 
         "candidates": CANDIDATES,
         "waiting": WAITING_MOST,
         "newest": NEWEST_MOST,
+        "oldest": first_id(now, slack=-TRIED_FOR),
     }
     return [_read(row, now) for row in _rows(params)]
 

@@ -3,18 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from deliveries.models import Delivery, Event
-from dispatcher.ids import first_id
+from dispatcher.ids import first_id, new_id, time_of
 from subscriptions.errors import NotFound
 from subscriptions.models import Endpoint
 
 ID_SLACK = timedelta(minutes=1)
 # An id is made a moment after its row's `created_at` was taken. The index narrows the window by the ids' time, this
 # much wider, and the exact moments are compared in what is left.
+FIRST_LOOK = timedelta(days=2)
+# Most pages are full of what happened since. What is left is looked for in all days before.
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +70,24 @@ COLUMNS = (
 
 
 def read_page(*, owner_id: UUID, where: LogFilter, before: UUID | None, offset: int, limit: int) -> list[LogRow]:
-    """Deliveries to the owner's endpoints, deleted ones included, newest first. Two statements."""
-    rows = matching(owner_id, where)
+    """Deliveries to the owner's endpoints, deleted ones included, newest first. Two statements, three where the newest
+    days do not fill the page."""
+    rows = matching(owner_id, where).order_by("-id")
     if before is not None:
         rows = rows.filter(id__lt=before)
-    found = [LogRow(*values) for values in rows.order_by("-id").values_list(*COLUMNS)[offset : offset + limit]]
-    return _with_events(found)
+    shown = rows.values_list(*COLUMNS)
+    found = list(shown[offset : offset + limit]) if offset else first_rows(shown, newest=before, limit=limit)
+    return _with_events([LogRow(*values) for values in found])
+
+
+def first_rows(rows: "QuerySet[Delivery, Row]", *, newest: UUID | None, limit: int) -> list[Row]:
+    """The first of these rows, which are in order, newest first. They are looked for in a few days first: to plan a
+    look at every day that is kept takes longer than the look."""
+    floor = first_id(time_of(newest or new_id()), slack=-FIRST_LOOK)
+    found = list(rows.filter(id__gte=floor)[:limit])
+    if len(found) == limit:
+        return found
+    return found + list(rows.filter(id__lt=floor)[: limit - len(found)])
 
 
 def matching(owner_id: UUID, where: LogFilter, *, is_exact: bool = True) -> QuerySet[Delivery]:

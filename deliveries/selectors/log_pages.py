@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from deliveries.models import Delivery, Event
-from deliveries.selectors.log import LogFilter, matching
+from deliveries.selectors.log import LogFilter, first_rows, matching
 from dispatcher.ids import time_of
 
 PAGE = 50
@@ -35,14 +35,14 @@ class Page:
 
 
 def read(*, owner_id: UUID, where: LogFilter, before: UUID | None) -> Page:
-    """Deliveries to the owner's endpoints, deleted ones included, newest first. At most two statements."""
+    """Deliveries to the owner's endpoints, deleted ones included, newest first. At most three statements."""
     rows = matching(owner_id, where).only(*SHOWN).order_by("-id")
     if before is not None:
         rows = rows.filter(id__lt=before)
     end = _end_of_slice(owner_id, where, before) if _may_miss(where) else None
     if end is not None:
         rows = rows.filter(id__gte=end)
-    found = list(rows[: PAGE + 1])
+    found = first_rows(rows, newest=before, limit=PAGE + 1)
     if len(found) > PAGE:
         return Page(found[:PAGE], found[PAGE - 1].id)
     return Page(found, end, time_of(end) if end else None)
@@ -57,7 +57,7 @@ def read_these(*, owner_id: UUID, ids: Collection[UUID]) -> Page:
 def newest_states(owner_id: UUID) -> list[tuple[str, int]]:
     """Status and number of attempts of the owner's newest deliveries, tests among them, which statistics leave out."""
     rows = Delivery.objects.filter(owner_id=owner_id).order_by("-id")
-    return list(rows.values_list("status", "attempts_made")[:PAGE])
+    return first_rows(rows.values_list("status", "attempts_made"), newest=None, limit=PAGE)
 
 
 def external_ids(rows: Sequence[Delivery]) -> dict[UUID, str]:

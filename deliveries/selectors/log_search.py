@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from deliveries import id_ranges
 from deliveries.models import Attempt, Delivery, Event
 from dispatcher.ids import InvalidId, Prefix, parse, range_of
 from subscriptions.models import Endpoint
@@ -30,10 +31,11 @@ def understand(text: str, *, owner_id: UUID) -> Search:
     head = text.partition("_")[0]
     match head:
         case Prefix.DELIVERY:
-            return Search("delivery", _of(Prefix.DELIVERY, "id", text))
+            span = _span(Prefix.DELIVERY, text)
+            return Search("delivery", {"id__range": span} if span else NOTHING)
         case Prefix.EVENT:
-            condition = _of(Prefix.EVENT, "event_id", text)
-            return Search("event", condition if condition is not NOTHING else _external(text))
+            span = _span(Prefix.EVENT, text)
+            return Search("event", _of_events(*span) if span else _external(text))
         case Prefix.ATTEMPT:
             return Search("attempt", _of_attempt(text))
         case Prefix.ENDPOINT:
@@ -42,21 +44,25 @@ def understand(text: str, *, owner_id: UUID) -> Search:
             return Search("event", _external(text))
 
 
-def _of(prefix: Prefix, column: str, text: str) -> Condition:
+def _span(prefix: Prefix, text: str) -> tuple[UUID, UUID] | None:
+    """The first and the last id that is meant: of a whole id itself, of its beginning a short range."""
     try:
-        return {column: parse(prefix, text)}
+        return range_of(prefix, text)
     except InvalidId:
-        pass
-    try:
-        first, last = range_of(prefix, text)
-    except InvalidId:
-        return NOTHING
-    return {f"{column}__range": (first, last)}
+        return None
+
+
+def _of_events(first: UUID, last: UUID) -> Condition:
+    within = id_ranges.of_all([first, last])
+    return {"event_id__range": (first, last), "id__range": (within.low, within.high)}
 
 
 def _external(text: str) -> Condition:
-    found = Event.objects.filter(external_id=text).order_by("-id").values_list("id", flat=True)
-    return {"event_id__in": list(found[:EVENTS_MOST])}
+    found = list(Event.objects.filter(external_id=text).order_by("-id").values_list("id", flat=True)[:EVENTS_MOST])
+    if not found:
+        return NOTHING
+    within = id_ranges.of_all(found)
+    return {"event_id__in": found, "id__range": (within.low, within.high)}
 
 
 def _of_attempt(text: str) -> Condition:

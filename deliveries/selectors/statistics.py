@@ -134,14 +134,17 @@ recent AS MATERIALIZED (
     SELECT status, event_type FROM deliveries_delivery WHERE {column} = %(id)s ORDER BY id DESC LIMIT %(most)s
 )
 SELECT
-    CASE WHEN %(event_type)s::text IS NULL THEN (SELECT count(*) FROM pending) ELSE (
-        SELECT count(*) FROM pending JOIN deliveries_delivery d ON d.id = pending.delivery_id
-        WHERE d.event_type = %(event_type)s
-    ) END,
+    -- Their types are read only where one is asked for.
+    CASE WHEN %(event_type)s::text IS NOT NULL THEN ARRAY(SELECT delivery_id FROM pending) END,
+    (SELECT count(*) FROM pending),
     (SELECT count(*) FROM pending) < %(most)s,
     count(*) FILTER (WHERE status = 'held' AND (%(event_type)s::text IS NULL OR event_type = %(event_type)s)),
     count(*) < %(most)s
 FROM recent
+"""
+
+OF_TYPE = """
+SELECT count(*) FROM deliveries_delivery WHERE id = ANY (%(ids)s::uuid[]) AND event_type = %(event_type)s
 """
 
 
@@ -178,7 +181,9 @@ def _counted(scope: Scope, bucket: Bucket) -> Iterable[tuple[datetime, str, Figu
 
 def _waiting(scope: Scope) -> tuple[Waiting, Waiting]:
     params = {"owner_id": scope.owner_id, "endpoint_id": scope.endpoint_id, "event_type": scope.event_type}
-    [(pending, is_pending_exact, held, is_held_exact)] = _rows(WAITING, scope, params | {"most": LOOKED_AT})
+    [(ids, pending, is_pending_exact, held, is_held_exact)] = _rows(WAITING, scope, params | {"most": LOOKED_AT})
+    if ids:
+        [(pending,)] = _rows(OF_TYPE, scope, {"ids": ids, "event_type": scope.event_type})
     return Waiting(pending, is_pending_exact), Waiting(held, is_held_exact)
 
 

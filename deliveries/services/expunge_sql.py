@@ -25,10 +25,15 @@ SELECT id FROM deliveries_event WHERE merchant_id = %(merchant)s ORDER BY mercha
 
 FIND = """
 WITH looked AS MATERIALIZED (
-    SELECT id, account, expunged_at FROM deliveries_event
-    -- As pairs, which only the merchants' index can give in order.
-    WHERE (merchant_id, id) > (%(merchant)s, %(after)s) AND (merchant_id, id) < (%(merchant)s, %(before)s)
-    ORDER BY merchant_id, id LIMIT %(look)s
+    -- The planner must not know which merchant it is: where it expects few events, it reads and sorts them all.
+    SELECT e.* FROM unnest(ARRAY[%(merchant)s::uuid]) AS m (id) CROSS JOIN LATERAL (
+        SELECT v.id, v.account, v.expunged_at FROM deliveries_event v
+        -- As pairs, which only the merchants' index can give in order.
+        WHERE (v.merchant_id, v.id) > (m.id, %(after)s) AND (v.merchant_id, v.id) < (m.id, %(before)s)
+        -- Says which days are meant: the planner does not read that from pairs.
+        AND v.id > %(after)s AND v.id < %(before)s
+        ORDER BY v.merchant_id, v.id LIMIT %(look)s
+    ) e
 ),
 wanted AS MATERIALIZED (
     SELECT id FROM looked WHERE account = %(account)s AND expunged_at IS NULL ORDER BY id LIMIT %(most)s
@@ -44,35 +49,48 @@ SELECT ARRAY(SELECT id FROM wanted ORDER BY id),
 FROM ends
 """
 
-ENDPOINTS = "SELECT DISTINCT endpoint_id FROM deliveries_delivery WHERE event_id = ANY (%(events)s::uuid[])"
+OWED = """
+SELECT d.* FROM unnest(%(events)s::uuid[]) AS w (id)
+CROSS JOIN LATERAL (
+    -- Event by event, and of each only its own ids: as a join it may read all that was owed in these days.
+    SELECT id, endpoint_id, owner_id, event_id FROM deliveries_delivery
+    WHERE event_id = w.id AND id BETWEEN %(low)s AND %(high)s
+    AND id BETWEEN (left(w.id::text, 33) || '000')::uuid AND (left(w.id::text, 33) || 'fff')::uuid
+    OFFSET 0
+) d
+"""
 
 LOCK_EVENTS = """
-SELECT id FROM deliveries_event WHERE id = ANY (%(events)s::uuid[]) AND expunged_at IS NULL ORDER BY id FOR UPDATE
+SELECT id, merchant_id FROM deliveries_event
+WHERE id = ANY (%(events)s::uuid[]) AND expunged_at IS NULL ORDER BY id FOR UPDATE
 """
 
 BUSY = """
 SELECT DISTINCT d.event_id FROM deliveries_delivery d
-JOIN deliveries_event v ON v.id = d.event_id
 LEFT JOIN deliveries_lane l ON l.endpoint_id = d.endpoint_id
-WHERE d.event_id = ANY (%(events)s::uuid[]) AND (
+WHERE d.id = ANY (%(deliveries)s::uuid[]) AND (
     d.id = ANY (l.in_flight)
     -- A replay has owed it to one more endpoint since the lanes were locked.
     OR d.endpoint_id <> ALL (%(endpoints)s::uuid[])
     -- A test is sent by the process that was asked for it, without its lane.
-    OR (v.is_test AND d.status = 'pending' AND d.next_attempt_at > %(now)s)
+    OR (
+        d.status = 'pending' AND d.next_attempt_at > %(now)s
+        AND (SELECT v.is_test FROM deliveries_event v WHERE v.id = d.event_id AND v.id BETWEEN %(low)s AND %(high)s)
+    )
 )
 """
 
 WASH = rf"""
 WITH owed AS MATERIALIZED (
-    SELECT id, status FROM deliveries_delivery WHERE event_id = ANY (%(events)s::uuid[]) ORDER BY id FOR NO KEY UPDATE
+    SELECT id, status FROM deliveries_delivery WHERE id = ANY (%(deliveries)s::uuid[]) ORDER BY id FOR NO KEY UPDATE
 ),
 gone AS (
     DELETE FROM deliveries_laneentry e USING owed o WHERE e.delivery_id = o.id
 ),
 cancelled AS (
     UPDATE deliveries_delivery d SET status = 'cancelled', next_attempt_at = NULL, finished_at = %(now)s
-    FROM owed o WHERE d.id = o.id AND o.status IN ('pending', 'held')
+    -- Said again: the planner looks only into the days of ids that it is told.
+    FROM owed o WHERE d.id = o.id AND d.id = ANY (%(deliveries)s::uuid[]) AND o.status IN ('pending', 'held')
     RETURNING d.id
 ),
 washed AS (
@@ -81,15 +99,10 @@ washed AS (
         request_headers = {_washed("a.request_headers")},
         response_headers = {_washed("a.response_headers")},
         response_body = '\x', body_error = '', detail = ''
-    FROM owed o WHERE a.delivery_id = o.id
+    WHERE a.delivery_id = ANY (%(deliveries)s::uuid[])
 ),
 emptied AS (
     UPDATE deliveries_event SET payload = '\x', expunged_at = %(now)s WHERE id = ANY (%(events)s::uuid[])
 )
 SELECT count(*) FROM cancelled
 """  # noqa: S608 - built from the constants above
-
-OWNERS = """
-SELECT owner_id FROM deliveries_delivery WHERE event_id = ANY (%(events)s::uuid[])
-UNION SELECT merchant_id FROM deliveries_event WHERE id = ANY (%(events)s::uuid[])
-"""

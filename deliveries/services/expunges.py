@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
 
+from deliveries import id_ranges
 from deliveries.models import Event, Expunge
 from deliveries.selectors import events
 from deliveries.selectors.log import ID_SLACK
@@ -36,6 +37,15 @@ RUNNING_MOST = 50
 FIRST_ID = UUID(int=0)
 CLOCK_SLACK = timedelta(minutes=15)
 # Hosts' clocks differ: all that is there when it begins is meant, also what another host stamped a little later.
+
+
+class _Owed(NamedTuple):
+    """A delivery of an event whose contents go; a row of OWED."""
+
+    id: UUID
+    endpoint_id: UUID
+    owner_id: UUID
+    event_id: UUID
 
 
 def expunge_event(*, event: str, actor: str, now: datetime) -> Expunge:
@@ -176,23 +186,36 @@ def _wash(expunge: Expunge, event_ids: Collection[UUID], *, now: datetime) -> li
     """
     if not event_ids:
         return []
-    with connection.cursor() as cursor:
-        cursor.execute(expunge_sql.ENDPOINTS, {"events": list(event_ids)})
-        endpoints = [endpoint_id for (endpoint_id,) in cursor.fetchall()]
-        lanes.need(endpoints)
-        lanes.lock(endpoints)
-        cursor.execute(expunge_sql.LOCK_EVENTS, {"events": list(event_ids)})
-        present = [event_id for (event_id,) in cursor.fetchall()]
-        cursor.execute(expunge_sql.BUSY, {"events": present, "endpoints": endpoints, "now": now})
-        busy = {event_id for (event_id,) in cursor.fetchall()}
-        free = [event_id for event_id in present if event_id not in busy]
-        if free:
-            cursor.execute(expunge_sql.WASH, {"events": free, "now": now})
-            expunge.cancelled += cursor.fetchone()[0]
-            cursor.execute(expunge_sql.OWNERS, {"events": free})
-            _withdraw_files([owner_id for (owner_id,) in cursor.fetchall()], now=now)
+    within = id_ranges.of_all(event_ids).params
+    endpoints = list({row.endpoint_id for row in _owed(event_ids)})
+    lanes.need(endpoints)
+    lanes.lock(endpoints)
+    present = dict(_rows(expunge_sql.LOCK_EVENTS, {"events": list(event_ids)}))
+    # Once more: with the events locked, no replay owes them to anybody else.
+    owed = _owed(present)
+    asked = {"deliveries": [row.id for row in owed], "endpoints": endpoints, "now": now, **within}
+    busy = {event_id for (event_id,) in _rows(expunge_sql.BUSY, asked)}
+    free = [event_id for event_id in present if event_id not in busy]
+    if free:
+        going = [row for row in owed if row.event_id not in busy]
+        wanted = {"events": free, "deliveries": [row.id for row in going], "now": now}
+        [(cancelled,)] = _rows(expunge_sql.WASH, wanted)
+        expunge.cancelled += cancelled
+        owners = {present[event_id] for event_id in free} | {row.owner_id for row in going}
+        _withdraw_files(list(owners), now=now)
     expunge.expunged += len(free)
     return [event_id for event_id in present if event_id in busy]
+
+
+def _owed(event_ids: Collection[UUID]) -> list[_Owed]:
+    params = {"events": list(event_ids), **id_ranges.of_all(event_ids).params}
+    return [_Owed(*row) for row in _rows(expunge_sql.OWED, params)]
+
+
+def _rows(sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())
 
 
 def _withdraw_files(owner_ids: list[UUID], *, now: datetime) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, transaction
 
+from deliveries import id_ranges
 from deliveries.models import Export, Expunge
 from deliveries.services.publish import EVENT_ID_SCOPE
 from dispatcher.ids import first_id
@@ -20,29 +21,35 @@ EVENTS_A_STEP = 1_000
 FIRST_ID = UUID(int=0)
 
 PICK_EVENTS = """
-SELECT id FROM deliveries_event
--- As pairs, which only the merchants' index can give in order.
-WHERE (merchant_id, id) > (%(merchant)s, %(after)s) AND (merchant_id, id) < (%(merchant)s, %(end)s)
-AND created_at < %(before)s
-ORDER BY merchant_id, id LIMIT %(limit)s
+-- The planner must not know which merchant it is: where it expects few events, it reads and sorts them all.
+SELECT e.id FROM unnest(ARRAY[%(merchant)s::uuid]) AS m (id) CROSS JOIN LATERAL (
+    SELECT v.id FROM deliveries_event v
+    -- As pairs, which only the merchants' index can give in order.
+    WHERE (v.merchant_id, v.id) > (m.id, %(after)s) AND (v.merchant_id, v.id) < (m.id, %(end)s)
+    -- Says which days are meant: the planner does not read that from pairs.
+    AND v.id > %(after)s AND v.id < %(end)s
+    AND v.created_at < %(before)s
+    ORDER BY v.merchant_id, v.id LIMIT %(limit)s
+) e
 """
 
 DELETE_DELIVERIES = """
 WITH kept AS MATERIALIZED (
     -- Still owed, or tried or made within the time for which the log is kept: the event stays as a whole.
     SELECT DISTINCT event_id FROM deliveries_delivery
-    WHERE event_id = ANY (%(events)s::uuid[])
+    WHERE event_id = ANY (%(events)s::uuid[]) AND id BETWEEN %(low)s AND %(high)s
     AND (status = 'pending' OR last_attempt_at >= %(before)s OR created_at >= %(before)s)
 ),
 gone AS (
     -- The status is judged again on the row as it is when its lock is had: a replay may have been faster.
     DELETE FROM deliveries_delivery d
-    WHERE d.event_id = ANY (%(events)s::uuid[]) AND d.status <> 'pending'
+    WHERE d.event_id = ANY (%(events)s::uuid[]) AND d.id BETWEEN %(low)s AND %(high)s AND d.status <> 'pending'
     AND NOT EXISTS (SELECT FROM kept k WHERE k.event_id = d.event_id)
     RETURNING id
 ),
 tries AS (
-    DELETE FROM deliveries_attempt a USING gone WHERE a.delivery_id = gone.id RETURNING 1
+    DELETE FROM deliveries_attempt a USING gone
+    WHERE a.delivery_id = gone.id AND a.delivery_id BETWEEN %(low)s AND %(high)s RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM tries)
 """
@@ -51,7 +58,7 @@ DELETE_EVENTS = """
 WITH gone AS (
     DELETE FROM deliveries_event e
     WHERE e.id = ANY (%(events)s::uuid[])
-    AND NOT EXISTS (SELECT FROM deliveries_delivery d WHERE d.event_id = e.id)
+    AND NOT EXISTS (SELECT FROM deliveries_delivery d WHERE d.event_id = e.id AND d.id BETWEEN %(low)s AND %(high)s)
     RETURNING id, external_id
 ),
 freed AS (
@@ -115,7 +122,8 @@ def _step(merchant_id: UUID, *, after: UUID, before: datetime) -> tuple[UUID | N
         events = [event_id for (event_id,) in cursor.fetchall()]
         if not events:
             return None, Purged()
-        cursor.execute(DELETE_DELIVERIES, {"events": events, "before": before})
+        within = id_ranges.of_all(events).params
+        cursor.execute(DELETE_DELIVERIES, {"events": events, "before": before, **within})
         deliveries, attempts = cursor.fetchone()
-        cursor.execute(DELETE_EVENTS, {"events": events, "scope": EVENT_ID_SCOPE})
-        return events[-1], Purged(cursor.fetchone()[0], deliveries, attempts)
+        cursor.execute(DELETE_EVENTS, {"events": events, "scope": EVENT_ID_SCOPE, **within})
+        return max(events), Purged(cursor.fetchone()[0], deliveries, attempts)

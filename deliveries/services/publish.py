@@ -10,13 +10,13 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection, transaction
 
-from deliveries import tracing
+from deliveries import id_ranges, tracing
 from deliveries.doorbell import wake
 from deliveries.models import Event, IdempotencyKey
 from deliveries.services import payload_schemas
 from deliveries.services.new_event import Accepted, NewEvent
 from deliveries.services.publish_checks import check_events
-from deliveries.services.publish_sql import FIND_KEYS, INSERT_EVENTS, PUBLISH_ONE
+from deliveries.services.publish_sql import FIND_HELD, FIND_KEYS, INSERT_EVENTS, PUBLISH_ONE
 from deliveries.services.publish_watch import watched
 from dispatcher.ids import InvalidId, Prefix, new_id, parse, show
 from dispatcher.window import INITIAL_SIZE
@@ -370,11 +370,25 @@ class _Holder:
 def _find_holders(keys: list[_Key]) -> dict[tuple[str, str], _Holder]:
     with connection.cursor() as cursor:
         cursor.execute(FIND_KEYS, [[key.scope for key in keys], [key.key for key in keys]])
+        rows = cursor.fetchall()
+        told = _told_of({event_id for _, _, event_id, _, _ in rows})
         return {
-            (scope, key): _Holder(
-                event_id, bytes(digest), expires_at, external_id or show(Prefix.EVENT, event_id), count
-            )
-            for scope, key, event_id, digest, expires_at, external_id, count in cursor
+            (scope, key): _Holder(event_id, bytes(digest), expires_at, *told[event_id])
+            for scope, key, event_id, digest, expires_at in rows
+        }
+
+
+def _told_of(event_ids: set[UUID]) -> dict[UUID, tuple[str, int]]:
+    """The public ids of events, and how many deliveries each has."""
+    if not event_ids:
+        return {}
+    events = sorted(event_ids)
+    ranges = [id_ranges.of_event(event_id) for event_id in events]
+    params = {"events": events, "lows": [one.low for one in ranges], "highs": [one.high for one in ranges]}
+    with connection.cursor() as cursor:
+        cursor.execute(FIND_HELD, params | id_ranges.of_all(events).params)
+        return {
+            event_id: (external_id or show(Prefix.EVENT, event_id), count) for event_id, external_id, count in cursor
         }
 
 

@@ -163,9 +163,17 @@ CROSS JOIN LATERAL signet_publish_one(
 # Events of several callers, each with the key that its caller showed; each stands and falls by itself.
 
 FIND_KEYS = """
-SELECT k.scope, k.key, k.event_id, k.request_hash, k.expires_at, e.external_id,
-    (SELECT count(*) FROM deliveries_delivery d WHERE d.event_id = k.event_id)
+SELECT k.scope, k.key, k.event_id, k.request_hash, k.expires_at
 FROM deliveries_idempotencykey k
 JOIN unnest(%s::text[], %s::text[]) AS w (scope, key) ON k.scope = w.scope AND k.key = w.key
-LEFT JOIN deliveries_event e ON e.id = k.event_id
+"""
+
+FIND_HELD = """
+SELECT w.id, e.external_id,
+    (
+        SELECT count(*) FROM deliveries_delivery d
+        WHERE d.event_id = w.id AND d.id BETWEEN w.low AND w.high AND d.id BETWEEN %(low)s AND %(high)s
+    )
+FROM unnest(%(events)s::uuid[], %(lows)s::uuid[], %(highs)s::uuid[]) AS w (id, low, high)
+LEFT JOIN deliveries_event e ON e.id = w.id AND e.id = ANY (%(events)s::uuid[])
 """

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from deliveries.selectors import counts_sql
+from deliveries.selectors.partitions import partitions
 from deliveries.selectors.statistics import HOUR, hour_of
 from deliveries.services import statistics
 from dispatcher.ids import first_id
@@ -30,7 +31,10 @@ CREATE TEMP TABLE recounted (
 ) ON COMMIT DROP
 """
 
-STEP_END = "SELECT id FROM deliveries_attempt WHERE id > %(after)s ORDER BY id OFFSET %(skipped)s LIMIT 1"
+STEP_END = """
+SELECT id FROM deliveries_attempt WHERE delivery_id BETWEEN %(low)s AND %(high)s AND id > %(after)s
+ORDER BY id OFFSET %(skipped)s LIMIT 1
+"""
 
 ADD_STEP = f"""
 INSERT INTO recounted
@@ -39,9 +43,10 @@ FROM (
     SELECT {counts_sql.HOUR} AS hour, d.endpoint_id, d.owner_id, d.event_type, a.leaves, {counts_sql.CLASS} AS class
     FROM (
         SELECT delivery_id, trigger, leaves, started_at, total_ms AS latency_ms FROM deliveries_attempt
-        WHERE id > %(after)s AND (%(last)s::uuid IS NULL OR id <= %(last)s)
+        WHERE delivery_id BETWEEN %(low)s AND %(high)s
+        AND id > %(after)s AND (%(last)s::uuid IS NULL OR id <= %(last)s)
     ) a
-    JOIN deliveries_delivery d ON d.id = a.delivery_id
+    JOIN deliveries_delivery d ON d.id = a.delivery_id AND d.id BETWEEN %(low)s AND %(high)s
     WHERE a.started_at >= %(since)s AND a.trigger <> 'test' AND a.leaves IS NOT NULL
 ) a
 GROUP BY hour, endpoint_id, owner_id, event_type
@@ -166,15 +171,19 @@ def compare(*, since: datetime, told: Callable[[int], None]) -> int:
 
 
 def _count_again(cursor: Any, *, since: datetime, told: Callable[[int], None]) -> None:
-    after: UUID | None = first_id(since, slack=-ID_SLACK)
+    """Partition by partition: also in those of days before `since` there may be attempts that started later."""
     read = 0
-    while after is not None:
-        cursor.execute(STEP_END, {"after": after, "skipped": ATTEMPTS_A_STEP - 1})
-        last = next((found for (found,) in cursor.fetchall()), None)
-        cursor.execute(ADD_STEP, {"after": after, "last": last, "since": since})
-        after, read = last, read + ATTEMPTS_A_STEP
-        if last is not None:
-            told(read)
+    for partition in partitions():
+        within = partition.ids.params
+        after: UUID | None = first_id(since, slack=-ID_SLACK)
+        while after is not None:
+            cursor.execute(STEP_END, {"after": after, "skipped": ATTEMPTS_A_STEP - 1} | within)
+            last = next((found for (found,) in cursor.fetchall()), None)
+            cursor.execute(ADD_STEP, {"after": after, "last": last, "since": since} | within)
+            after = last
+            if last is not None:
+                read += ATTEMPTS_A_STEP
+                told(read)
 
 
 def differences(*, limit: int | None = None) -> list[Difference]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from deliveries import id_ranges
 from deliveries.doorbell import wake
 from deliveries.models import Delivery, Event
 from deliveries.selectors import events
@@ -23,7 +24,10 @@ WITH asked AS MATERIALIZED (
     JOIN deliveries_lane l ON l.endpoint_id = d.endpoint_id
     WHERE d.id = ANY (%(deliveries)s::uuid[])
     -- Contents that are gone cannot be sent. They go under the lanes' locks, which the caller holds.
-    AND NOT EXISTS (SELECT FROM deliveries_event v WHERE v.id = d.event_id AND v.expunged_at IS NOT NULL)
+    AND (
+        SELECT v.expunged_at FROM deliveries_event v
+        WHERE v.id = d.event_id AND v.id BETWEEN %(low)s AND %(high)s LIMIT 1
+    ) IS NULL
     ORDER BY d.id FOR NO KEY UPDATE OF d
 ),
 begun AS (
@@ -33,7 +37,8 @@ begun AS (
         -- What was final or held begins its schedule anew; what is still being tried goes on with it.
         attempts_counted = CASE WHEN a.status = 'pending' THEN d.attempts_counted ELSE 0 END,
         attempts_uncounted = CASE WHEN a.status = 'pending' THEN d.attempts_uncounted ELSE 0 END
-    FROM asked a WHERE d.id = a.id AND NOT a.is_flying
+    -- Said again: the planner looks only into the days of ids that it is told.
+    FROM asked a WHERE d.id = a.id AND d.id = ANY (%(deliveries)s::uuid[]) AND NOT a.is_flying
     RETURNING d.id, d.endpoint_id
 ),
 entered AS (
@@ -108,7 +113,8 @@ def begin_again(*, delivery_ids: Collection[UUID], endpoint_ids: Collection[UUID
     # Who asks for it by hand has a reason to think that it will be taken.
     lanes.probe_now(endpoint_ids, now=now)
     with connection.cursor() as cursor:
-        cursor.execute(RESEND, {"deliveries": list(delivery_ids), "now": now})
+        within = id_ranges.of_all(delivery_ids).params
+        cursor.execute(RESEND, {"deliveries": list(delivery_ids), "now": now, **within})
         resent = {delivery_id for (delivery_id,) in cursor.fetchall()}
     transaction.on_commit(lambda: wake(endpoint_ids))
     return resent

@@ -14,7 +14,10 @@ WITH looked AS MATERIALIZED (
 ),
 wanted AS MATERIALIZED (
     SELECT id FROM looked l WHERE status = %(status)s AND created_at >= %(since)s AND created_at < %(until)s
-    AND NOT EXISTS (SELECT FROM deliveries_event v WHERE v.id = l.event_id AND v.expunged_at IS NOT NULL)
+    AND (
+        SELECT v.expunged_at FROM deliveries_event v
+        WHERE v.id = l.event_id AND v.id BETWEEN %(low)s AND %(high)s LIMIT 1
+    ) IS NULL
     ORDER BY id LIMIT %(most)s
 ),
 ends AS (
@@ -42,6 +45,8 @@ looked AS MATERIALIZED (
         -- As pairs, which only the merchants' index can give in order. By the id alone the planner may walk through
         -- everybody's events, to the end where the merchant has few.
         WHERE (v.merchant_id, v.id) > (b.id, %(after)s) AND (v.merchant_id, v.id) < (b.id, %(before)s)
+        -- Says which days are meant: the planner does not read that from pairs.
+        AND v.id > %(after)s AND v.id < %(before)s
         ORDER BY v.merchant_id, v.id LIMIT %(look)s
     ) e
     ORDER BY e.id LIMIT %(look)s
@@ -56,7 +61,12 @@ wanted AS MATERIALIZED (
         WHERE w.name = l.type OR (right(w.name, 2) = '.*' AND starts_with(l.type, left(w.name, -1)))
     ))
     AND (cardinality(p.accounts) = 0 OR l.account = ANY (p.accounts))
-    AND NOT EXISTS (SELECT FROM deliveries_delivery d WHERE d.event_id = l.id AND d.endpoint_id = p.id)
+    -- Row by row, and of each only the partition of its day: as a join it would read all deliveries of the window.
+    AND (
+        SELECT d.id FROM deliveries_delivery d WHERE d.event_id = l.id AND d.endpoint_id = p.id
+        AND d.id BETWEEN (left(l.id::text, 33) || '000')::uuid AND (left(l.id::text, 33) || 'fff')::uuid
+        AND d.id BETWEEN %(low)s AND %(high)s LIMIT 1
+    ) IS NULL
     ORDER BY l.id LIMIT %(most)s
 ),
 ends AS (
@@ -76,7 +86,9 @@ WITH wanted AS MATERIALIZED (
         -- The next place behind the event's other deliveries, whose ids are the event's with a number at their end.
         COALESCE((
             SELECT ('x' || lpad(right(d.id::text, 3), 8, '0'))::bit(32)::int FROM deliveries_delivery d
-            WHERE d.event_id = v.id ORDER BY d.id DESC LIMIT 1
+            WHERE d.event_id = v.id AND d.id BETWEEN %(low)s AND %(high)s
+            AND d.id BETWEEN (left(v.id::text, 33) || '000')::uuid AND (left(v.id::text, 33) || 'fff')::uuid
+            ORDER BY d.id DESC LIMIT 1
         ), 0) + 1 AS place
     -- Shared: whoever takes the contents of one of them away waits, and then finds the new delivery too.
     FROM deliveries_event v WHERE v.id = ANY (%(events)s::uuid[]) AND v.expunged_at IS NULL FOR SHARE OF v

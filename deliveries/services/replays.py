@@ -10,6 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
+from deliveries import id_ranges
 from deliveries.doorbell import wake
 from deliveries.models import Delivery, Replay
 from deliveries.selectors.log import ID_SLACK
@@ -196,6 +197,7 @@ def _find(replay: Replay, *, most: int, now: datetime) -> _Found:
         "look": LOOK_MOST[kind],
         "most": most,
     }
+    params |= id_ranges.of_all([params["after"], params["before"]]).params
     statement = replay_sql.FIND_MISSING if kind == Replay.Kind.MISSING else replay_sql.FIND_IN_LOG
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
@@ -207,7 +209,8 @@ def _send(replay: Replay, ids: list[UUID], *, now: datetime) -> int:
         return len(begin_again(delivery_ids=ids, endpoint_ids=[replay.endpoint_id], now=now))
     lanes.need([replay.endpoint_id])
     with connection.cursor() as cursor:
-        cursor.execute(replay_sql.OWE_MISSING, {"endpoint": replay.endpoint_id, "events": ids, "now": now})
+        within = id_ranges.of_all(ids).params
+        cursor.execute(replay_sql.OWE_MISSING, {"endpoint": replay.endpoint_id, "events": ids, "now": now, **within})
         sent = int(cursor.fetchone()[0])
     endpoints = [replay.endpoint_id]
     transaction.on_commit(lambda: wake(endpoints))

@@ -1,14 +1,20 @@
 """Deletes what is older than it may be: events with all that came of them, their statistics, and keys that no longer
 protect anything."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
 
+from deliveries import id_ranges
+from deliveries.selectors.partitions import Partition, partitions
+from deliveries.services import partitions as partitioning
 from dispatcher.ids import first_id
+
+logger = logging.getLogger(__name__)
 
 EVENTS_A_STEP = 1_000
 # A step is one transaction of a fraction of a second; its rows' locks meet at most a replay of the same old event.
@@ -25,18 +31,19 @@ DELETE_DELIVERIES = """
 WITH kept AS MATERIALIZED (
     -- Still owed, or tried or made within the time for which the log is kept: the event stays as a whole.
     SELECT DISTINCT event_id FROM deliveries_delivery
-    WHERE event_id = ANY (%(events)s::uuid[])
+    WHERE event_id = ANY (%(events)s::uuid[]) AND id BETWEEN %(low)s AND %(high)s
     AND (status = 'pending' OR last_attempt_at >= %(before)s OR created_at >= %(before)s)
 ),
 gone AS (
     -- The status is judged again on the row as it is when its lock is had: a replay may have been faster.
     DELETE FROM deliveries_delivery d
-    WHERE d.event_id = ANY (%(events)s::uuid[]) AND d.status <> 'pending'
+    WHERE d.event_id = ANY (%(events)s::uuid[]) AND d.id BETWEEN %(low)s AND %(high)s AND d.status <> 'pending'
     AND NOT EXISTS (SELECT FROM kept k WHERE k.event_id = d.event_id)
     RETURNING id
 ),
 tries AS (
-    DELETE FROM deliveries_attempt a USING gone WHERE a.delivery_id = gone.id RETURNING 1
+    DELETE FROM deliveries_attempt a USING gone
+    WHERE a.delivery_id = gone.id AND a.delivery_id BETWEEN %(low)s AND %(high)s RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM tries)
 """
@@ -44,7 +51,7 @@ SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM tries)
 DELETE_EVENTS = """
 DELETE FROM deliveries_event e
 WHERE e.id = ANY (%(events)s::uuid[])
-AND NOT EXISTS (SELECT FROM deliveries_delivery d WHERE d.event_id = e.id)
+AND NOT EXISTS (SELECT FROM deliveries_delivery d WHERE d.event_id = e.id AND d.id BETWEEN %(low)s AND %(high)s)
 """
 
 DELETE_KEYS = """
@@ -84,19 +91,27 @@ class Deleted:
 
 
 def purge(*, before: datetime, now: datetime) -> Iterator[Deleted]:
-    """Delete events published before `before`, oldest first, step by step; then the hourly counts of hours that had
-    ended by then, and the keys that have expired by `now`.
+    """Delete the events of all UTC days that were over by `before`, oldest first, step by step; then the hourly counts
+    of hours that had ended by then, and the keys that have expired by `now`.
 
-    An event goes with its deliveries and attempts, or stays whole: as long as one of its deliveries is pending, or was
-    tried since `before`. Held deliveries go like final ones: what nobody asked for in all that time is not kept.
+    1. A day of which nothing is pending, and nothing was tried since `before`, goes at once, with its disk.
+    2. Of any other day, events go one by one. An event goes with its deliveries and attempts, or stays whole: as long
+       as one of its deliveries is pending, or was tried since `before`. Held deliveries go like final ones: what nobody
+       asked for in all that time is not kept.
+    3. Partitions of the oldest days that hold nothing any more are taken away.
 
     So no attempt that started since `before` is deleted, and every hour since then still equals a recount of its own.
+    What cannot be had because somebody reads or writes for long is left for the next time.
     """
+    end = id_ranges.day_of(first_id(before))
+    ended = [one for one in partitions() if one.first is not None and one.end is not None and one.end <= end]
+    yield from _purge_days(ended, before=before)
     last: UUID | None = FIRST_ID
     while last is not None:
-        last, deleted = _purge_events(after=last, before=before)
+        last, deleted = _purge_events(after=last, end=end, before=before)
         if deleted.events:
             yield deleted
+    _fold(by=end)
     while count := _purge_counts(before=before):
         yield Deleted(counts=count)
     for table in KEY_TABLES:
@@ -104,17 +119,38 @@ def purge(*, before: datetime, now: datetime) -> Iterator[Deleted]:
             yield Deleted(keys=count)
 
 
+def _purge_days(ended: list[Partition], *, before: datetime) -> Iterator[Deleted]:
+    for partition in ended:
+        try:
+            counts = partitioning.empty(partition, before=before)
+        except partitioning.LedgerBusy:
+            logger.warning("The day %s is in use: it goes row by row, and its disk at another time", partition.first)
+        else:
+            if counts and any(counts):
+                yield Deleted(*counts)
+
+
+def _fold(*, by: date) -> None:
+    try:
+        partitioning.fold(by=by)
+    except partitioning.LedgerBusy:
+        logger.warning("The ledger is in use: its empty partitions are taken away at another time")
+
+
 @transaction.atomic
-def _purge_events(*, after: UUID, before: datetime) -> tuple[UUID | None, Deleted]:
+def _purge_events(*, after: UUID, end: date, before: datetime) -> tuple[UUID | None, Deleted]:
     """One step: up to which id it came, None at the end, and what it deleted."""
     with connection.cursor() as cursor:
-        cursor.execute(PICK_EVENTS, {"after": after, "end": first_id(before), "before": before, "limit": EVENTS_A_STEP})
+        cursor.execute(
+            PICK_EVENTS, {"after": after, "end": id_ranges.first_of(end), "before": before, "limit": EVENTS_A_STEP}
+        )
         events = [event_id for (event_id,) in cursor.fetchall()]
         if not events:
             return None, Deleted()
-        cursor.execute(DELETE_DELIVERIES, {"events": events, "before": before})
+        within = id_ranges.of_all(events).params
+        cursor.execute(DELETE_DELIVERIES, {"events": events, "before": before, **within})
         deliveries, attempts = cursor.fetchone()
-        cursor.execute(DELETE_EVENTS, {"events": events})
+        cursor.execute(DELETE_EVENTS, {"events": events} | within)
         return events[-1], Deleted(cursor.rowcount, deliveries, attempts)
 
 

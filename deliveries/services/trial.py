@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from deliveries import id_ranges
 from deliveries.engine.endpoints import EndpointCache
 from deliveries.engine.sender import Sender
 from deliveries.engine.values import Pick, Result
@@ -80,6 +81,7 @@ def begin(
         created_at=now,
     )
     delivery = Delivery.objects.create(
+        id=id_ranges.delivery_id(event.id, place=1),
         event_id=event.id,
         endpoint_id=endpoint.id,
         owner_id=endpoint.owner_id,

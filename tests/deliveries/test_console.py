@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from deliveries.admin.search import MODELS
+from deliveries.id_ranges import delivery_id
 from deliveries.models import Delivery, Event, Heartbeat, Lane, LaneEntry, Replay
 from deliveries.services import NewEvent, publish_batch, retention_runs
 from deliveries.services.retention import Deleted
@@ -536,7 +537,7 @@ class TestRetention:
         new = first_id(ages_ago)
         Event.objects.filter(id=old.id).update(id=new, created_at=ages_ago)
         Delivery.objects.filter(event_id=old.id).update(
-            event_id=new, created_at=ages_ago, last_attempt_at=ages_ago, id=new_id()
+            event_id=new, created_at=ages_ago, last_attempt_at=ages_ago, id=delivery_id(new, place=1)
         )
         assert admin_client.post(RETENTION, {}).status_code == 200
         assert (queued, audited()) == ([], [])

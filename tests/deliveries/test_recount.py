@@ -13,6 +13,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.utils import timezone
 
+from deliveries.id_ranges import delivery_id
 from deliveries.models import Attempt, CountDelta, Delivery, Event, HourlyCount
 from deliveries.selectors.statistics import hour_of
 from deliveries.services import recount, retention
@@ -59,6 +60,7 @@ def attempt(endpoint: Endpoint) -> Make:
         )
         status = leaves or "delivered"
         delivery = Delivery.objects.create(
+            id=delivery_id(event.id, place=1),
             event_id=event.id,
             endpoint_id=to.id,
             owner_id=to.owner_id,
@@ -238,25 +240,27 @@ class TestRepair:
 
 
 class TestRetention:
-    BEFORE = HOUR + timedelta(minutes=30)
+    MIDNIGHT = HOUR.replace(hour=0)
+    BEFORE = MIDNIGHT + timedelta(minutes=30)
 
     def purge(self) -> retention.Deleted:
         return sum(retention.purge(before=self.BEFORE, now=NOW), retention.Deleted())
 
     def test_counts_go_when_their_hour_is_over(self, attempt: Make) -> None:
         for hours in (-2, -1, 0, 1):
-            attempt(at=HOUR + timedelta(hours=hours))
+            attempt(at=self.MIDNIGHT + timedelta(hours=hours))
         roll_up()
-        assert self.purge() == retention.Deleted(events=3, deliveries=3, attempts=3, counts=2)
+        # Events go when their day is over.
+        assert self.purge() == retention.Deleted(events=2, deliveries=2, attempts=2, counts=2)
         assert list(HourlyCount.objects.order_by("hour").values_list("hour", flat=True)) == [
-            HOUR,
-            HOUR + timedelta(hours=1),
+            self.MIDNIGHT,
+            self.MIDNIGHT + timedelta(hours=1),
         ]
         # The hour that is in retention only in part keeps its count.
         since = recount.first_hour(kept_since=self.BEFORE, asked=None)
-        assert since == HOUR + timedelta(hours=1)
+        assert since == self.MIDNIGHT + timedelta(hours=1)
         assert compare(since) == 0
-        assert sum(values[0] for values in recounted().values()) == 1
+        assert sum(values[0] for values in recounted().values()) == 2
 
     def test_of_events_that_stay_for_a_later_attempt(self, attempt: Make) -> None:
         """Nothing of an event goes while one of its deliveries was tried since: later hours still have it all."""
@@ -268,12 +272,12 @@ class TestRetention:
         roll_up()
         self.purge()
         assert Attempt.objects.count() == 2
-        assert compare(HOUR + timedelta(hours=1)) == 0
+        assert compare(self.MIDNIGHT + timedelta(hours=1)) == 0
 
     def test_step_by_step(self, attempt: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(retention, "COUNTS_A_STEP", 2)
         for hours in range(1, 6):
-            attempt(at=HOUR - timedelta(hours=hours))
+            attempt(at=self.MIDNIGHT - timedelta(hours=hours))
         roll_up()
         steps = [step.counts for step in retention.purge(before=self.BEFORE, now=NOW) if step.counts]
         assert steps == [2, 2, 1]

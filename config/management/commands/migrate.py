@@ -1,11 +1,16 @@
-"""Django's `migrate`, one at a time: installations start several processes at once, and each brings the schema up."""
+"""Django's `migrate`, one at a time: installations start several processes at once, and each brings the schema up.
+
+The partitions of the next days are made with it: what is published right afterwards finds its day.
+"""
 
 from typing import Any
 
 from django.core.management.commands import migrate
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils import timezone
 
+from deliveries.selectors.partitions import is_partitioned
+from deliveries.services import partitions
 from subscriptions.advisory_locks import AdvisoryLock
 from subscriptions.services import operational_types
 
@@ -24,5 +29,7 @@ class Command(migrate.Command):
                 super().handle(*args, **options)
                 if not any(options[name] for name in PARTIAL):
                     operational_types.ensure(now=timezone.now())
+                if options["database"] == DEFAULT_DB_ALIAS and not options["plan"] and is_partitioned():
+                    partitions.make_ahead(now=timezone.now())
             finally:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [AdvisoryLock.MIGRATE])

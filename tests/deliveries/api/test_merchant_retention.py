@@ -9,6 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from deliveries.id_ranges import delivery_id
 from deliveries.models import Attempt, Delivery, Event, Export, Expunge, HourlyCount, IdempotencyKey, LaneEntry
 from deliveries.services import merchant_retention
 from deliveries.services.merchant_retention import Purged
@@ -38,7 +39,8 @@ def owe(
     is_final = status in {"delivered", "failed", "cancelled"}
     values = {"attempts_made": 1, "last_attempt_at": at} | fields
     delivery = Delivery.objects.create(
-        event_id=event.id, endpoint_id=new_id(), owner_id=(owner or merchant).id, event_type=event.type,
+        id=delivery_id(event.id, place=1), event_id=event.id,
+        endpoint_id=new_id(), owner_id=(owner or merchant).id, event_type=event.type,
         status=status, next_attempt_at=at if status == "pending" else None, finished_at=at if is_final else None,
         created_at=at, **values,
     )  # fmt: skip

@@ -293,25 +293,28 @@ class TestMissing:
         with connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries[-1]['sql']}")
             (plan,) = cursor.fetchone()[0]
-        scans = [node for node in nodes(plan["Plan"]) if node.get("Relation Name") == "deliveries_event"]
-        assert [(scan.get("Index Name"), scan.get("Rows Removed by Filter", 0)) for scan in scans] == [
-            ("event_by_merchant", 0)
-        ]
+        scans = [node for node in nodes(plan["Plan"]) if node.get("Relation Name", "").startswith("deliveries_event_")]
+        assert scans
+        assert all("merchant" in scan.get("Index Name", "") for scan in scans)
+        assert sum(scan.get("Rows Removed by Filter", 0) for scan in scans) == 0
 
     def test_owes_nothing_for_an_event_that_retention_is_taking_away(
         self, world: World, alice: Caller, make_endpoint: Make, settings: Any
     ) -> None:
         publish_many(1)
         late = make_endpoint(world.alice)
+        # Something of that day is still owed, so that its events go one by one.
+        make_endpoint(world.bob)
+        publish_many(1, merchant="bob")
         alice.post(url(late, "replay-missing"), {"since": since(hours=1)})
         expired_at = timezone.now() + timedelta(days=settings.RETENTION_DAYS)
-        purge = retention.purge(before=timezone.now(), now=expired_at)
+        purge = retention.purge(before=timezone.now() + timedelta(days=1), now=expired_at)
         with ThreadPoolExecutor(1) as pool, transaction.atomic():
             assert next(purge).events == 1
             # The event is deleted and not yet committed: others still see it.
             assert pool.submit(in_thread, lambda: replays.advance(clock=lambda: expired_at)).result() == 0
-        assert not Delivery.objects.exists()
-        assert not LaneEntry.objects.exists()
+        assert not Delivery.objects.filter(endpoint_id=late.id).exists()
+        assert not LaneEntry.objects.filter(endpoint_id=late.id).exists()
         assert Replay.objects.get().status == "finished"
 
     def test_leaves_test_events_alone(self, world: World, alice: Caller, make_endpoint: Make) -> None:

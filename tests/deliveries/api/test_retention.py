@@ -8,6 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from deliveries.id_ranges import delivery_id
 from deliveries.models import Attempt, Delivery, Event, IdempotencyKey
 from deliveries.services import publish, retention
 from dispatcher.ids import new_id
@@ -35,9 +36,10 @@ def owe(endpoint: Endpoint) -> Owe:
             occurred_at=at,
             created_at=at,
         )
-        for status in statuses:
+        for place, status in enumerate(statuses, start=1):
             is_final = status in {"delivered", "failed", "cancelled"}
             delivery = Delivery.objects.create(
+                id=delivery_id(event.id, place=place),
                 event_id=event.id,
                 endpoint_id=new_id(),
                 owner_id=endpoint.owner_id,

@@ -76,10 +76,10 @@ def test_a_ring_that_calls_a_drain_costs_two(count: int, endpoints: list[Endpoin
 
 @pytest.mark.parametrize("lanes", [1, 40])
 @pytest.mark.parametrize("each", [1, 10])
-def test_a_group_costs_six_statements_and_no_command(
+def test_a_group_costs_seven_statements_and_no_command(
     lanes: int, each: int, endpoints: list[Endpoint], drain: HandDrain, meter: Meter, count_statements: Any
 ) -> None:
-    """Claim: lock, pick, save. Record: record, lock, save. However many lanes there are, and deliveries in each."""
+    """Claim: lock, pick, read, save. Record: record, lock, save. However many lanes, and deliveries in each."""
     events = [NewEvent("invoice.paid", b"{}", f"m-{n}") for n in range(lanes) for _ in range(each)]
     publish_batch(events, scope="t", now=timezone.now())
     Lane.objects.update(window=each)
@@ -89,7 +89,7 @@ def test_a_group_costs_six_statements_and_no_command(
         picks = drain.turn(now=now).picks
         drain.turn(now=now, results=[result(pick, Reason.DELIVERED, now=now) for pick in picks], is_claiming=False)
     assert len(picks) == lanes * each
-    assert len(statements) == 6
+    assert len(statements) == 7
     assert meter.read() == 0
     assert Attempt.objects.count() == lanes * each
 

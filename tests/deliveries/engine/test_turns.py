@@ -215,8 +215,8 @@ class TestRecording:
                 results = [result(pick, Reason.DELIVERED, now=clock) for pick in picks]
                 drain.turn(now=clock, results=results, is_claiming=False)
             counts.append(len(statements))
-        # Claim: lock, pick, save. Record: record, lock, save.
-        assert counts == [6, 6]
+        # Claim: lock, pick, read, save. Record: record, lock, save.
+        assert counts == [7, 7]
 
 
 class TestClosedEndpoints:
