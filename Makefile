@@ -22,10 +22,10 @@ run: setup ## the platform with a demo provider, until Ctrl-C
 	  ALLOWED_TARGET_NETWORKS="$${ALLOWED_TARGET_NETWORKS:-127.0.0.0/8}" && exec $(PYTHON) manage.py serve --demo $(ARGS)
 
 test: setup ## the suite but for what takes long; ARGS='tests/config -k ready' for a part
-	@cd '$(ROOT)' && exec $(PYTHON) -m pytest -m 'not slow' $(ARGS)
+	@cd '$(ROOT)' && .ci/interpreters && exec $(PYTHON) -m pytest -m 'not slow' $(ARGS)
 
 acceptance: setup ## real processes under every fault, and whatever else takes long
-	@cd '$(ROOT)' && exec $(PYTHON) -m pytest -m 'acceptance or slow' $(ARGS)
+	@cd '$(ROOT)' && .ci/interpreters && exec $(PYTHON) -m pytest -m 'acceptance or slow' $(ARGS)
 
 soak: setup ## ten minutes of random kills, then the books must balance; ARGS='--minutes 3 --seed 7'
 	@cd '$(ROOT)' && exec $(PYTHON) -m tests.acceptance.soak $(ARGS)

@@ -21,7 +21,19 @@ from tests.bench.stage import Stage, open_stage
 
 T = TypeVar("T")
 
-NAMES = ("drain", "requests", "workers", "publish", "overload", "latency", "neighbours", "outage", "cost", "history")
+NAMES = (
+    "drain",
+    "requests",
+    "workers",
+    "publish",
+    "overload",
+    "latency",
+    "neighbours",
+    "outage",
+    "cost",
+    "history",
+    "portal",
+)
 
 
 def main() -> None:
@@ -64,6 +76,7 @@ def _run(stage: Stage, sizes: Sizes, names: tuple[str, ...]) -> Report:
         neighbours,
         outage,
         overload,
+        portal,
         publish,
         rivals,
         workers,
@@ -89,6 +102,7 @@ def _run(stage: Stage, sizes: Sizes, names: tuple[str, ...]) -> Report:
             "outage": lambda: outage.bench(stage, sizes, report),
             "cost": lambda: cost.bench(stage, sizes, report, key),
             "history": lambda: growth.bench(stage, sizes, report, key),
+            "portal": lambda: portal.bench(stage, sizes, report),
         }
         for name, bench in others.items():
             if name in names:
