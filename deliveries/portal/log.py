@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.contrib import messages
+from django.db.models import F
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -24,6 +25,8 @@ from subscriptions.models import Endpoint
 from subscriptions.portal.doors import PortalRequest, go_back, is_fragment, page, show
 from subscriptions.selectors import event_types
 
+NAMES_MOST = 100
+# Endpoints offered for the filter: the living are 20 at the most, but there is no end to the deleted.
 TYPES_MOST = 500
 # Names offered for the filter. A catalogue is smaller; the address takes any.
 
@@ -51,7 +54,8 @@ def log(request: PortalRequest) -> HttpResponse:
     owner_id = request.visitor.merchant.id
     query = queries.read_log(request.GET, now=request.now)
     found = _read(query, owner_id=owner_id)
-    names = _endpoint_names(owner_id)
+    endpoints = _endpoints(owner_id, found.rows)
+    names = {endpoint.id: endpoint.target.removeprefix("https://") for endpoint in endpoints.values()}
     rows = rows_of(found.rows, names)
     version = _version(rows)
     if is_fragment(request) and request.GET.get("v") == version:
@@ -77,7 +81,7 @@ def log(request: PortalRequest) -> HttpResponse:
         "statuses": Delivery.Status.choices,
         "ranges": [("1h", "1 h"), ("24h", "24 h"), ("7d", "7 d"), ("30d", "30 d"), ("", "All")],
     }
-    beside = panel.find(opened, owner_id=owner_id) if opened else None
+    beside = panel.find(opened, owner_id=owner_id, known=endpoints) if opened else None
     return show(request, "portal/log/page.html", shown | more | (panel_shown(beside, request) if beside else {}))
 
 
@@ -107,10 +111,14 @@ def _read(query: queries.LogQuery, *, owner_id: UUID) -> Page:
     return log_pages.read(owner_id=owner_id, where=query.where, before=query.before)
 
 
-def _endpoint_names(owner_id: UUID) -> dict[UUID, str]:
-    """Deleted endpoints too: their deliveries are still in the log."""
-    rows = Endpoint.objects.filter(owner_id=owner_id).order_by("deleted_at", "id")
-    return {endpoint_id: target.removeprefix("https://") for endpoint_id, target in rows.values_list("id", "target")}
+def _endpoints(owner_id: UUID, found: Sequence[Delivery]) -> dict[UUID, Endpoint]:
+    """Those to choose from: the living, then the deleted lately; and those of the deliveries that are shown."""
+    rows = Endpoint.objects.filter(owner_id=owner_id).only("id", "target", "is_active", "deleted_at")
+    offered = rows.order_by(F("deleted_at").desc(nulls_first=True), "id")[:NAMES_MOST]
+    known = {endpoint.id: endpoint for endpoint in offered}
+    if missing := {delivery.endpoint_id for delivery in found} - known.keys():
+        known |= {endpoint.id: endpoint for endpoint in rows.filter(id__in=missing)}
+    return known
 
 
 def rows_of(found: Sequence[Delivery], names: dict[UUID, str]) -> list[Row]:

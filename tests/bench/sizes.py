@@ -29,6 +29,8 @@ class Sizes:
     # Events a second → events in all.
     latency: tuple[tuple[int, int], ...] = ((50, 500), (200, 1_500))
     latency_receivers: int = 100
+    # Deliveries of the one merchant whose portal is looked at.
+    portal: int = 1_000_000
     worker_processes: tuple[int, ...] = (1, 2, 4)
     # Callers at once: ten times as many as are measured with, far more than may wait inside.
     overload_clients: int = 640
@@ -69,4 +71,5 @@ QUICK = replace(
     flood=4_000,
     history=(5_000, 20_000),
     history_pages=40,
+    portal=50_000,
 )

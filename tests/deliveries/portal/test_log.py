@@ -59,6 +59,29 @@ class TestRows:
         Endpoint.objects.update(deleted_at=now, is_active=False)
         assert "shop.example/in" in alice.read("log/")
 
+    def test_endless_deleted_endpoints_are_not_all_offered_and_those_shown_have_their_names(
+        self,
+        alice: Visitor,
+        endpoint: Endpoint,
+        make_endpoint: Make,
+        owe: Make,
+        now: datetime,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("deliveries.portal.log.NAMES_MOST", 2)
+        gone = [
+            make_endpoint(
+                endpoint.owner,
+                target=f"https://shop.example/old-{number}",
+                is_active=False,
+                deleted_at=now + timedelta(days=number),
+            )
+            for number in range(3)
+        ]
+        owe(gone[0])
+        text = alice.get("log/").content.decode()
+        assert [f"old-{number}" in text for number in range(3)] == [True, False, True]
+
     def test_an_empty_log_teaches(self, alice: Visitor) -> None:
         assert "Nothing was sent yet" in alice.read("log/")
         assert "Go to endpoints" in alice.read("log/")
@@ -95,7 +118,6 @@ class TestNarrowed:
             ({"status": "nonsense"}, ["paid", "failed", "sent", "other"]),
             ({"type": "invoice.sent"}, ["sent"]),
             ({"type": " invoice.sent "}, ["sent"]),
-            ({"type": "\x00"}, ["paid", "failed", "sent", "other"]),
             ({"account": "card-9"}, ["other"]),
             ({"range": "1h"}, ["paid"]),
             ({"range": "24h"}, ["paid", "failed"]),
@@ -161,13 +183,11 @@ class TestSearch:
     def test_finds_all_of_an_endpoint(self, alice: Visitor, row: Delivery, endpoint: Endpoint) -> None:
         assert len(shown_ids(alice.get("log/", q=endpoint.public_id))) == 2
 
-    @pytest.mark.parametrize(
-        "text", ["del_0", "evt_", "del_!!!!!!!!!!", "att_0123", "order/7", "ep_0", "\x00", "%", "mer_1"]
-    )
+    @pytest.mark.parametrize("text", ["del_0", "evt_", "del_!!!!!!!!!!", "att_0123", "order/7", "ep_0", "%", "mer_1"])
     def test_finds_nothing_by(self, text: str, alice: Visitor, row: Delivery) -> None:
         answer = alice.get("log/", q=text)
         assert answer.status_code == 200
-        assert shown_ids(answer) == ([] if text.strip("\x00") else shown_ids(alice.get("log/")))
+        assert shown_ids(answer) == []
 
     def test_finds_nothing_of_another_merchants(self, row: Delivery, make_merchant: Make, endpoint: Endpoint) -> None:
         from tests.deliveries.portal.visitors import sign_in

@@ -48,7 +48,7 @@ class TestConnectivity:
         receiver = receive(keep_alive())
         reached(receiver)
         text = words_of(send(alice, endpoint, "connectivity"))
-        assert text.startswith("Reached: Delivered after")
+        assert text.startswith("Reached: answered 200 after")
         assert [one.line.split(" ")[0] for one in receiver.requests] == ["HEAD"]
         assert AuditEntry.objects.get().action == "endpoint.connectivity_tested"
 
