@@ -19,7 +19,7 @@ from dispatcher.ids import first_id
 from dispatcher.latencies import CLASSES
 from subscriptions.models import Endpoint, EventType, Membership, Merchant
 from subscriptions.services import endpoints
-from tests.portal.people import EMPTY, MERCHANT, OPERATOR, OWNER, PASSWORD, VIEWER
+from tests.portal.people import EMPTY, MERCHANT, OPERATOR, OWNER, OWNER_ADDRESS, PASSWORD, VIEWER
 
 DAYS = 30
 HOURLY_CLASSES = (4, 5, 6, 7)
@@ -89,8 +89,8 @@ def _people_and_types(now: datetime) -> None:
             EventType.objects.create(
                 name=name, group=group, description=description, example=example, schema=schema, **stamps
             )
-    for name, role in ((OWNER, "owner"), (VIEWER, "viewer")):
-        user = User.objects.create_user(name, f"{name}@northwind.example", PASSWORD, first_name=name.title())
+    for name, address, role in ((OWNER, OWNER_ADDRESS, "owner"), (VIEWER, "victor@northwind.example", "viewer")):
+        user = User.objects.create_user(name, address, PASSWORD, first_name=name.title())
         Membership.objects.create(merchant=shop, user=user, role=role, **stamps)
         Membership.objects.create(merchant=empty, user=user, role=role, **stamps)
     User.objects.create_superuser(OPERATOR, "operator@signet.example", PASSWORD)

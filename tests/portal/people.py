@@ -2,4 +2,5 @@
 
 PASSWORD = "a password for tests"
 MERCHANT, EMPTY = "northwind", "newcomer"
+OWNER_ADDRESS = "ann@northwind.example"
 OWNER, VIEWER, OPERATOR = "ann", "victor", "operator"

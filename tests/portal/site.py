@@ -10,7 +10,7 @@ from uuid import UUID
 
 from dispatcher.ids import Prefix, show
 from tests.acceptance.stack import Stack, running_stack
-from tests.portal.people import EMPTY, MERCHANT
+from tests.portal.people import MERCHANT, OWNER_ADDRESS
 from tests.receivers.receiver import Connection, Receiver
 
 WRITE = "from tests.portal import history; history.write()"
@@ -52,7 +52,14 @@ class Site:
     def receiver_url(self) -> str:
         return f"http://127.0.0.1:{self.receiver.port}/in"
 
-    def publish(self, type: str, payload: Any, *, merchant: str = EMPTY, **more: str) -> str:  # noqa: A002
+    def add_merchant(self, reference: str) -> str:
+        """A new one with nothing, whose owner is the shop's. Returns its reference."""
+        made = self.stack.create("/api/v2/merchants", {"name": reference.title(), "reference": reference})
+        self.stack.create(f"/api/v2/merchants/{reference}/members", {"email": OWNER_ADDRESS, "role": "owner"})
+        self.merchants[reference] = made["id"]
+        return reference
+
+    def publish(self, type: str, payload: Any, *, merchant: str, **more: str) -> str:  # noqa: A002
         """The event's id."""
         body = {"type": type, "merchant": merchant, "payload": payload, **more}
         status, answer = self.stack.call("POST", "/api/v2/events", body)

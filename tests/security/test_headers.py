@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from http.cookies import SimpleCookie
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -155,6 +156,7 @@ def make_front() -> Callable[..., Any]:
 
     class Scope:
         path = "/x"
+        headers = SimpleNamespace(get_all=lambda _name: [])
 
     class Protocol:
         answer: Any = None

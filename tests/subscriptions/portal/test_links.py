@@ -14,11 +14,12 @@ from django.utils import timezone
 
 from config.redaction import scrub
 from deliveries.services import retention
-from subscriptions.models import AuditEntry, PortalLink, StoredAnswer
+from subscriptions.models import ApiKey, AuditEntry, PortalLink, StoredAnswer
 from subscriptions.services import merchants, portal_links
 from tests.subscriptions.conftest import Api, Person, faults, problem
 
 LINKS = "/merchants/alice/portal-links"
+ENDPOINT = {"channel": "webhook", "url": "https://93.184.215.14/in", "events": "all", "profile": "default"}
 
 
 def make(person: Person, **data: Any) -> str:
@@ -129,14 +130,17 @@ class TestPage:
     def test_what_a_guest_may_do(self, alice: Person, access: str, role: str, status: int) -> None:
         client, page = Client(), f"/portal/{alice.merchant.public_id}"
         client.post(make(alice, access=access))
-        assert client.get(f"{page}/keys/new").status_code == status
-        assert client.post(f"{page}/keys/new", {"name": "k"}).status_code == status
+        assert client.post(f"{page}/endpoints/new", ENDPOINT).status_code == status
+        # A key would outlive the visit.
+        assert client.get(f"{page}/keys/new").status_code == 403
+        assert client.post(f"{page}/keys/new", {"name": "k"}).status_code == 403
+        assert not ApiKey.objects.filter(name="k").exists()
         assert client.post(f"{page}/team/", {"email": "a@shop.example", "role": "owner"}).status_code == 403
         [visit] = client.session["portal_visits"].values()
         link = PortalLink.objects.get()
         assert (visit["role"], visit["actor"], visit["way"]) == (role, f"link:{link.public_id}", "link")
         if status == 200:
-            assert AuditEntry.objects.get(action="key.created", actor=visit["actor"]).merchant == alice.merchant
+            assert AuditEntry.objects.get(action="endpoint.created", actor=visit["actor"]).merchant == alice.merchant
 
     def test_the_session_has_a_key_that_nobody_could_plant(self, alice: Person) -> None:
         client = Client()
