@@ -48,7 +48,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "title": "Retention",
         "form": form,
         "days": settings.RETENTION_DAYS,
-        "before": moment(retention_runs.cut_off(now=timezone.now())),
+        "before": moment(retention_runs.first_day_kept(now=timezone.now())),
         "runs": [_row(entry) for entry in _entries()],
     }
     return TemplateResponse(request, "deliveries/admin/retention.html", admin.site.each_context(request) | shown)

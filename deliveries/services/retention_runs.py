@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from celery import current_app
 from django.conf import settings
@@ -26,8 +26,13 @@ SLICE_S = 20.0
 
 
 def cut_off(*, now: datetime) -> datetime:
-    """What was published before this goes."""
+    """How far back the log is kept."""
     return now - timedelta(days=settings.RETENTION_DAYS)
+
+
+def first_day_kept(*, now: datetime) -> datetime:
+    """Midnight (UTC): what was published before this goes, a whole day at a time."""
+    return cut_off(now=now).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @transaction.atomic

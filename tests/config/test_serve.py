@@ -33,7 +33,8 @@ class Platform:
 
     def __init__(self, directory: Path, *arguments: str) -> None:
         self._directory = directory
-        own = ("DATABASE_URL", "REDIS_URL", "SIGNET_STATE_DIR", "DJANGO_SETTINGS_MODULE")
+        # The role too: a test that imported the WSGI entry point has set it, and as web nothing waits long for a lock.
+        own = ("DATABASE_URL", "REDIS_URL", "SIGNET_STATE_DIR", "SIGNET_ROLE", "DJANGO_SETTINGS_MODULE")
         kept = {name: value for name, value in os.environ.items() if name not in own}
         self.lines: list[str] = []
         self.process = subprocess.Popen(

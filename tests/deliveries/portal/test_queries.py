@@ -25,7 +25,7 @@ PAGES = {
     "log/?status=failed": 6,
     "log/?status=failed&type=invoice.paid&range=7d": 6,
     "log/?q=del_01kfxwm9jc": 3,
-    "log/?open={delivery}": 9,
+    "log/?open={delivery}": 10,
     "log/{delivery}/": 5,
     "log/{delivery}/?tab=event": 5,
     "log/{delivery}/1": 3,
@@ -40,7 +40,7 @@ PAGES = {
     "endpoints/{endpoint}/edit": 3,
     "exports/": 1,
 }
-# Besides the common ones.
+# Besides the common ones. A list of deliveries that the last days do not fill takes one more than one that they fill.
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def rows(endpoint: Endpoint, make_endpoint: Make, owe: Make, now_ish: datetime) 
 def test_queries_of(page: str, alice: Visitor, rows: dict[str, str]) -> None:
     alice.get("log/")
     assert alice.count(page.format(**rows)) - COMMON == PAGES[page]
-    assert PAGES[page] + COMMON <= 12
+    assert PAGES[page] + COMMON <= 13
 
 
 class TestMoments:
