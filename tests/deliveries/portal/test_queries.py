@@ -25,7 +25,7 @@ PAGES = {
     "log/?status=failed": 6,
     "log/?status=failed&type=invoice.paid&range=7d": 6,
     "log/?q=del_01kfxwm9jc": 3,
-    "log/?open={delivery}": 10,
+    "log/?open={delivery}": 9,
     "log/{delivery}/": 5,
     "log/{delivery}/?tab=event": 5,
     "log/{delivery}/1": 3,
