@@ -6,7 +6,7 @@ right after the migrations and every day. A few deliveries, those of tests, had 
 begin like their event's, because from now on an event's deliveries are looked for there.
 
 The unique indexes that cannot hold the partition key are each partition's own: on (event_id, endpoint_id) of deliveries
-and on the id of attempts. docs/storage.md has all of them, docs/adr/0020 the reasons.
+and on the id of attempts. docs/storage.md has all of them, docs/adr/0009 the reasons.
 """
 
 from django.db import migrations

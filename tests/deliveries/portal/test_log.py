@@ -82,6 +82,14 @@ class TestRows:
         text = alice.get("log/").content.decode()
         assert [f"old-{number}" in text for number in range(3)] == [True, False, True]
 
+    def test_an_empty_log_is_followed_live_too(self, alice: Visitor, endpoint: Endpoint, owe: Make) -> None:
+        answer = alice.get("log/")
+        version = answer.context["version"]
+        assert f'data-tail hx-get="{alice.address("log/")}?v={version}"' in answer.content.decode()
+        assert alice.part("log/", target="log", v=version).status_code == 204
+        owe(endpoint)
+        assert b'id="log-rows"' in alice.part("log/", target="log", v=version).content
+
     def test_an_empty_log_teaches(self, alice: Visitor) -> None:
         assert "Nothing was sent yet" in alice.read("log/")
         assert "Go to endpoints" in alice.read("log/")

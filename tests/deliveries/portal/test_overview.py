@@ -166,3 +166,10 @@ def test_a_period_ends_with_the_present_step(name: str, hour: int) -> None:
 def test_a_part_for_htmx_is_the_body_alone(alice: Visitor) -> None:
     assert "<!doctype" not in alice.part("").content.decode()
     assert "Three steps" in words_of(alice.part(""))
+
+
+def test_a_week_names_each_day_once_whatever_the_hour(alice: Visitor, endpoint: Endpoint, now_ish: datetime) -> None:
+    count_hour(endpoint, hours_ago(now_ish, 1), delivered=1)
+    body = alice.get("", period="7d").content.decode()
+    days = {f"{now_ish - timedelta(days=back):%-d %b}" for back in range(1, 7)}
+    assert all(body.count(f">{day}</text>") == 1 for day in days)
