@@ -9,7 +9,7 @@ ARGS ?=
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV DJANGO_SETTINGS_MODULE MAKEFLAGS MAKELEVEL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench acceptance soak clean
+.PHONY: help setup run test check bench acceptance soak screenshots clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' '$(ROOT)/Makefile' | expand -t 20
@@ -35,6 +35,9 @@ check: setup ## style, types, import rules, migrations, deployment checks
 
 bench: setup ## the benchmarks, as a table; ARGS='drain --quick' for a part
 	@cd '$(ROOT)' && exec $(PYTHON) -m tests.bench $(ARGS)
+
+screenshots: setup ## the pictures in docs/images, of a platform with a history of its own
+	@cd '$(ROOT)' && exec $(PYTHON) -m tests.portal.screenshots $(ARGS)
 
 clean: ## remove .venv, caches and the embedded services with their data; YES=1 does not ask
 	@cd '$(ROOT)' && YES='$(YES)' .ci/clean

@@ -20,12 +20,13 @@ from subscriptions import charts
 from subscriptions.charts import Series
 from subscriptions.portal.doors import PortalRequest, is_fragment, page, show
 from subscriptions.selectors import endpoints
+from subscriptions.templatetags.portal import change, points
 
 P95 = 95
 SERIES = (Series("Delivered", "delivered"), Series("Failed", "failed"))
 TYPES_SHOWN = 12
-LEAST_CHANGE = {"count": 0.005, "ms": 0.005, "ratio": 0.0005}
-# What is smaller reads "the same", and is neither better nor worse.
+LEAST_CHANGE = {"count": 0.005, "ms": 0.05, "ratio": 0.0005}
+# What is smaller is neither better nor worse; a percentile moves a little by itself.
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,12 @@ class Card:
         if self.value is None or self.before is None or (self.kind == "count" and not self.before):
             return None
         return self.value - self.before if self.kind == "ratio" else (self.value - self.before) / (self.before or 1)
+
+    @property
+    def joint(self) -> str:
+        """What joins the change to what it is measured by: "the same as in …", "12 % more than in …"."""
+        words = points(self.change or 0) if self.kind == "ratio" else change(self.change or 0)
+        return "as in" if words == "the same" or words.endswith("as much") else "than in"
 
     @property
     def tone(self) -> str:
@@ -163,7 +170,8 @@ def _named(start: datetime, period: Period) -> str:
 def _tick(start: datetime, period: Period) -> str:
     if period.span.days == 1:
         return f"{start:%H:%M}"
-    return f"{start:%-d %b}" if start.hour == 0 or period.step.days else ""
+    is_first_of_day = start.date() != (start - period.step).date()
+    return f"{start:%-d %b}" if is_first_of_day else ""
 
 
 def _types(by_type: Mapping[str, Figures], merchant: str, period: Period) -> list[TypeRow]:

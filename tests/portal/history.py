@@ -55,6 +55,7 @@ PLANS = (
     Plan("https://erp.northwind.example/inbound/signet", "Bookkeeping", ["payment.*", "payout.paid"], 17, 0.01),
     Plan("https://staging.northwind.example/webhooks", "Staging", ["order.*"], 6, 0.03),
 )
+HOUR = timedelta(hours=1)
 Reasons = list[tuple[str, int | None]]
 OK = json.dumps({"received": True})
 DOWN = "<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
@@ -107,9 +108,9 @@ def _hours(plan: Plan, row: Endpoint, now: datetime, chance: random.Random) -> I
     """Busier by day than by night, and a bad afternoon last week."""
     hour = now.replace(minute=0, second=0, microsecond=0)
     names = [name for types in TYPES.values() for name in types if hears(plan, name)]
-    for back in range(1, DAYS * 24):
+    for back in range(DAYS * 24):
         start = hour - timedelta(hours=back)
-        busy = 0.35 + 0.65 * (7 <= start.hour <= 21)
+        busy = (0.35 + 0.65 * (7 <= start.hour <= 21)) * (1 if back else (now - hour) / HOUR)
         is_bad = plan is PLANS[0] and 60 <= back < 66
         for name in names:
             attempts = round(plan.an_hour / len(names) * busy * chance.uniform(0.6, 1.4))
@@ -227,4 +228,4 @@ def _pause(row: Endpoint, now: datetime) -> None:
 
 def id_at(moment: datetime, number: int) -> UUID:
     """An id as one made then would be."""
-    return UUID(int=first_id(moment).int | 7 << 76 | 2 << 62 | (number * 0x9E3779B97F4A7C15) % 2**62)
+    return UUID(int=first_id(moment).int | 7 << 76 | 2 << 62 | ((number + 1) * 0x9E3779B97F4A7C15) % 2**62)

@@ -11,6 +11,8 @@ from tests.portal.people import EMPTY, OPERATOR, VIEWER
 from tests.portal.site import Site
 from tests.portal.surfing import DESKTOP, PHONE, Surfer
 
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+
 VENDOR = Path(__file__).parent / "vendor"
 MOST_BYTES = 150_000
 # Cold: the page with all that it loads.

@@ -116,7 +116,7 @@
   });
   setInterval(() => {
     if (document.hidden || !window.htmx) return;
-    const list = document.querySelector("#log-rows[hx-get]");
+    const list = document.querySelector("#log-rows[hx-get], #log [data-tail]");
     if (isLive() && list) htmx.trigger(list, "tail");
     // A delivery that waits is looked at again while somebody looks at it, unless something in it was opened.
     if (panel()?.matches("[data-waiting]") && !panel().contains(document.getSelection()?.anchorNode)) htmx.trigger(panel(), "tail-panel");
