@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
+from deliveries import id_ranges
 from deliveries.engine.store import Store
 from deliveries.engine.values import Pick
 from deliveries.models import Lane, LaneEntry
@@ -39,9 +40,10 @@ class Twins:
 
     def publish(self, endpoint: Endpoint, at: datetime) -> None:
         """By hand, so that both are due at the very same moment."""
-        delivery_id = new_id()
-        self.tables.publish(endpoint.id, now=at, delivery_id=delivery_id)
         event_id = new_id()
+        # A delivery lies in its event's day because its id is the event's, with a place.
+        delivery_id = id_ranges.delivery_id(event_id, place=1)
+        self.tables.publish(endpoint.id, now=at, delivery_id=delivery_id)
         from deliveries.models import Delivery, Event
 
         Event.objects.create(
